@@ -1,0 +1,33 @@
+"""The only reader of the wall clock. Imports the event vocabulary and the standard library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from ktrdr.jobs.events import Instant
+
+Clock = Callable[[], datetime]
+
+
+def system_clock() -> datetime:
+    """Now, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def to_instant(moment: datetime) -> Instant:
+    """An aware moment as the text that the log stores, e.g. `2026-11-24T09:30:00.000000Z`.
+
+    Raises ValueError for a naive moment: no one could say when that was.
+    """
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment} has no time zone")
+    return Instant(moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+
+
+def from_instant(instant: Instant) -> datetime:
+    return datetime.fromisoformat(instant)
+
+
+def later(instant: Instant, seconds: float) -> Instant:
+    return to_instant(from_instant(instant) + timedelta(seconds=seconds))

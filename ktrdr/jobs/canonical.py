@@ -1,0 +1,97 @@
+"""Canonical JSON (RFC 8785, "JCS"): one value, one sequence of bytes, so that digests of events mean something.
+
+Imports the standard library only. Numbers are written as ECMAScript writes them, keys are sorted by UTF-16 code
+units, and nothing is escaped that need not be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from json.encoder import encode_basestring
+
+#: Integers beyond this lose digits in a reader that uses doubles, so RFC 8785 (by I-JSON) excludes them.
+_LARGEST_INTEGER = 2**53 - 1
+
+
+class Fragment(str):
+    """Text that is canonical JSON already: written as it stands, so that a value seen before is not encoded again."""
+
+    __slots__ = ()
+
+
+def dumps(value: object) -> str:
+    """The canonical JSON text of plain data (dict, list, tuple, str, int, float, bool, None, or a `Fragment`).
+
+    Raises ValueError for what JSON cannot hold (NaN, infinities, integers beyond 2^53 - 1, keys that are not strings,
+    lone surrogates) and TypeError for what is not plain data.
+    """
+    parts: list[str] = []
+    _write(value, parts.append)
+    return "".join(parts)
+
+
+def _write(value: object, out: Callable[[str], None]) -> None:
+    if isinstance(value, str):
+        out(value if isinstance(value, Fragment) else _string(value))
+    elif isinstance(value, float):
+        out(_number(value))
+    elif value is None:
+        out("null")
+    elif isinstance(value, bool):
+        out("true" if value else "false")
+    elif isinstance(value, int):
+        if abs(value) > _LARGEST_INTEGER:
+            raise ValueError(f"{value} is beyond 2^53 - 1, which canonical JSON cannot hold as a number")
+        out(str(value))
+    elif isinstance(value, Mapping):
+        out("{")
+        separator = ""
+        for key in _sorted(value):
+            out(f"{separator}{_string(key)}:")
+            _write(value[key], out)
+            separator = ","
+        out("}")
+    elif isinstance(value, list | tuple):
+        out("[")
+        separator = ""
+        for item in value:
+            out(separator)
+            _write(item, out)
+            separator = ","
+        out("]")
+    else:
+        raise TypeError(f"{type(value).__name__} is not plain data, so it has no canonical JSON")
+
+
+def _string(value: str) -> str:
+    if not value.isascii():
+        value.encode("utf-8")  # raises for a lone surrogate, which no byte sequence can represent
+    return encode_basestring(value)
+
+
+def _sorted(mapping: Mapping[str, object]) -> list[str]:
+    for key in mapping:
+        if not isinstance(key, str):
+            raise ValueError(f"{key!r} is not a string, and canonical JSON has string keys only")
+        if not key.isascii():
+            return sorted(mapping, key=lambda name: name.encode("utf-16-be"))
+    return sorted(mapping)
+
+
+def _number(value: float) -> str:
+    """ECMAScript's Number::toString: the shortest digits that read back equal; an exponent from 1e21 and below 1e-6."""
+    if not math.isfinite(value):
+        raise ValueError(f"{value} has no JSON form")
+    if value == 0:
+        return "0"  # -0 too
+    text = repr(value)
+    mantissa, has_exponent, power = text.partition("e")
+    if not has_exponent:
+        return text.removesuffix(".0")
+    exponent = int(power)
+    if not -7 < exponent < 21:
+        return f"{mantissa.removesuffix('.0')}e{exponent:+d}"
+    sign = "-" if value < 0 else ""
+    digits = mantissa.lstrip("-").replace(".", "")
+    return sign + ("0." + "0" * (-exponent - 1) + digits if exponent < 0 else digits.ljust(exponent + 1, "0"))

@@ -1,0 +1,91 @@
+"""Events to their stored text and back, and the leaf hash that commits to both event and envelope.
+
+Imports the standard library only. Upcasters for old schema versions live here; every other module sees current events.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from hashlib import sha256
+from typing import Any, get_args
+
+from ktrdr.jobs.canonical import dumps
+from ktrdr.jobs.events import CancelOutcome, JobEvent, Recorded, RequeueReason, Target, TerminalEvent
+
+EVENT_TYPES: dict[str, type[Any]] = {event.__name__: event for event in get_args(JobEvent)}
+TERMINAL_TYPES = tuple(event.__name__ for event in get_args(TerminalEvent))
+
+#: (type, old schema) → a function from the data of that schema to the data of the next one.
+UPCASTERS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+#: Fields whose text is one of an enumeration, by the class that declares them.
+_ENUMERATIONS: dict[tuple[str, str], Callable[[str], object]] = {
+    ("JobSubmitted", "target"): Target,
+    ("JobRequeued", "reason"): RequeueReason,
+    ("JobCancelled", "outcome"): CancelOutcome,
+}
+_FIELDS = {name: tuple(field.name for field in fields(event)) for name, event in EVENT_TYPES.items()}
+
+
+def event_data(event: JobEvent) -> dict[str, Any]:
+    """The fields of an event as plain data."""
+    return {name: getattr(event, name) for name in _FIELDS[type(event).__name__]}
+
+
+def encode(event: JobEvent) -> str:
+    """The canonical JSON text of an event's fields. Raises ValueError for numbers that JSON cannot hold."""
+    return dumps(event_data(event))
+
+
+def decode(event_type: str, schema: int, data: str) -> JobEvent:
+    """The event that `encode` wrote, brought up to the current schema.
+
+    Raises ValueError for a type or schema that this version does not know: the log was written by a newer one.
+    """
+    current = EVENT_TYPES.get(event_type)
+    if current is None or schema > current.SCHEMA:
+        raise ValueError(
+            f"this version of ktrdr does not know {event_type} of schema {schema}; a newer one wrote the log"
+        )
+    values = json.loads(data)
+    for old in range(schema, current.SCHEMA):
+        values = UPCASTERS[event_type, old](values)
+    for name, value in values.items():
+        if isinstance(value, list):
+            values[name] = tuple(value)
+        elif (event_type, name) in _ENUMERATIONS:
+            values[name] = _ENUMERATIONS[event_type, name](value)
+    event: JobEvent = current(**values)
+    return event
+
+
+def leaf_hash(
+    *, position: int, job_id: str, version: int, event_type: str, schema: int, data: str, actor: str, at: str
+) -> bytes:
+    """The RFC 6962 leaf hash (SHA-256 over 0x00 and the entry) of one stored event.
+
+    The entry is the canonical JSON of the envelope with the event's data inside. It is put together from its parts
+    because `data` is canonical already and the keys stand in order.
+    """
+    entry = (
+        f'{{"actor":{dumps(actor)},"data":{data},"job_id":"{job_id}","position":{position},'
+        f'"recorded_at":"{at}","schema":{schema},"type":"{event_type}","version":{version}}}'
+    )
+    return sha256(b"\0" + entry.encode()).digest()
+
+
+def envelope(recorded: Recorded) -> Mapping[str, Any]:
+    """A recorded event as plain data, in the form that the API serves and exports use."""
+    event = recorded.event
+    return {
+        "position": recorded.position,
+        "job_id": recorded.job_id,
+        "version": recorded.version,
+        "type": type(event).__name__,
+        "schema": event.SCHEMA,
+        "recorded_at": recorded.at,
+        "actor": recorded.actor,
+        "data": event_data(event),
+    }

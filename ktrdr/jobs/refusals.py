@@ -1,0 +1,89 @@
+"""Why a command was refused. Imports the standard library only.
+
+RefusalError
+├── UnknownJobError        there is no such job
+├── JobFinishedError       the job has ended; nothing more happens to it
+├── LeaseLostError         the attempt is no longer the worker's; it must stop and discard its work
+├── NotQueuedError         the job is not waiting for a worker
+├── StaleVersionError      the job changed since it was read
+└── IdempotencyKeyError    the key was used for another request
+
+The first line of each docstring is the title that API, CLI and log show.
+"""
+
+from __future__ import annotations
+
+
+class RefusalError(Exception):
+    """The command was refused."""
+
+    #: What the user can do; may be empty.
+    fix = ""
+
+    @property
+    def title(self) -> str:
+        return (type(self).__doc__ or "").splitlines()[0]
+
+
+class UnknownJobError(RefusalError):
+    """There is no such job."""
+
+    fix = "list the jobs with: ktrdr jobs list"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"there is no job {job_id}")
+        self.job_id = job_id
+
+
+class JobFinishedError(RefusalError):
+    """The job has already finished."""
+
+    fix = "submit it again to train another model"
+
+    def __init__(self, job_id: str, status: str) -> None:
+        super().__init__(f"job {job_id} is already {status}, so nothing more can happen to it")
+        self.job_id = job_id
+        self.status = status
+
+
+class LeaseLostError(RefusalError):
+    """The lease is no longer held."""
+
+    fix = "stop this attempt and discard its work; the job goes on elsewhere"
+
+    def __init__(self, job_id: str, lease_epoch: int, current: str) -> None:
+        super().__init__(f"lease {lease_epoch} of job {job_id} is no longer held: {current}")
+        self.job_id = job_id
+        self.lease_epoch = lease_epoch
+
+
+class NotQueuedError(RefusalError):
+    """The job is not waiting for a worker."""
+
+    def __init__(self, job_id: str, status: str) -> None:
+        super().__init__(f"job {job_id} is {status}, so it cannot be claimed")
+        self.job_id = job_id
+        self.status = status
+
+
+class StaleVersionError(RefusalError):
+    """The job changed since it was read."""
+
+    fix = "read the job again and repeat the command"
+
+    def __init__(self, job_id: str, expected: int, found: int) -> None:
+        super().__init__(f"job {job_id} is at version {found}, not {expected}")
+        self.job_id = job_id
+        self.expected = expected
+        self.found = found
+
+
+class IdempotencyKeyError(RefusalError):
+    """The idempotency key was used for another request."""
+
+    fix = "send the first request unchanged, or choose another key"
+
+    def __init__(self, key: str, job_id: str) -> None:
+        super().__init__(f"the key {key!r} belongs to job {job_id}, which was submitted with other content")
+        self.key = key
+        self.job_id = job_id

@@ -1,0 +1,256 @@
+"""What the events of a job add up to: `JobState`, and `evolve`, which folds one event in.
+
+Imports the standard library only. `evolve` is total: it never raises, looks at no clock, and decides nothing, so every
+history that was ever recorded can be folded for ever. Rules are in `ktrdr.jobs.decide`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from typing import Any, assert_never
+
+from ktrdr.jobs.events import (
+    BatchProgressed,
+    CancellationRequested,
+    CheckpointSaved,
+    EpochFinished,
+    Instant,
+    JobCancelled,
+    JobClaimed,
+    JobCompleted,
+    JobFailed,
+    JobId,
+    JobRequeued,
+    JobSubmitted,
+    LeaseExpired,
+    Recorded,
+    RequeueReason,
+    StageFinished,
+    StageStarted,
+    Target,
+)
+
+
+class Status(StrEnum):
+    #: Waits for a worker. Left by a claim or a cancellation.
+    QUEUED = "queued"
+    #: A worker holds its lease. Left by the worker's last event, a cancellation request or a lost lease.
+    RUNNING = "running"
+    #: A cancellation was requested and the worker has not stopped yet. Left by JobCancelled only.
+    CANCELLING = "cancelling"
+    #: There is a model. Final.
+    COMPLETED = "completed"
+    #: There will be no model. Final.
+    FAILED = "failed"
+    #: Stopped on request. Final.
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        return self in (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobState:
+    """A job at one version. The default is a job that does not exist yet (version 0).
+
+    Every field is plain JSON, because projections store the state as it is.
+    """
+
+    job_id: JobId = JobId("")
+    version: int = 0
+    #: Position of the last event folded in.
+    position: int = 0
+    status: Status = Status.QUEUED
+    name: str = ""
+    symbols: tuple[str, ...] = ()
+    timeframes: tuple[str, ...] = ()
+    labels: Mapping[str, str] | None = None
+    target: Target = Target.AUTO
+    priority: int = 0
+    seed: int = 0
+    max_attempts: int = 1
+    submitted_at: Instant | None = None
+    #: First claim.
+    started_at: Instant | None = None
+    finished_at: Instant | None = None
+    #: When the last event was recorded.
+    updated_at: Instant | None = None
+    #: Who holds the lease; None while no one does.
+    worker: str | None = None
+    worker_kind: str | None = None
+    attempt: int = 0
+    #: Attempts that ended in a lost lease or a failure that may be tried again.
+    attempts_spent: int = 0
+    #: The last lease epoch given out.
+    lease_epoch: int = 0
+    stage: str | None = None
+    stage_number: int = 0
+    stage_total: int = 0
+    epoch: int = 0
+    epochs: int = 0
+    batch: int = 0
+    batches: int = 0
+    train_loss: float | None = None
+    validation_loss: float | None = None
+    train_accuracy: float | None = None
+    validation_accuracy: float | None = None
+    #: Position and version of the cancellation request that is or was in force.
+    cancellation_position: int | None = None
+    cancellation_version: int | None = None
+    cancelled_by: str | None = None
+    cancel_reason: str | None = None
+    cancel_outcome: str | None = None
+    batches_after_request: int | None = None
+    #: Why the job failed, or why the last attempt did.
+    failure_kind: str | None = None
+    failure_message: str | None = None
+    failure_where: str | None = None
+    failure_fix: str | None = None
+    model_digest: str | None = None
+    weights_digest: str | None = None
+    metrics: Mapping[str, Any] | None = None
+    symbol_metrics: Mapping[str, Any] | None = None
+    epochs_trained: int | None = None
+    best_epoch: int | None = None
+
+
+NO_JOB = JobState()
+_FIELDS = tuple(field.name for field in fields(JobState))
+#: What a new attempt starts again.
+_NOT_STARTED: dict[str, Any] = {
+    name: getattr(NO_JOB, name)
+    for name in (
+        "stage", "stage_number", "stage_total", "epoch", "epochs", "batch", "batches",
+        "train_loss", "validation_loss", "train_accuracy", "validation_accuracy",
+    )
+}  # fmt: skip
+_RELEASED: dict[str, Any] = {"worker": None, "worker_kind": None}
+
+
+def evolve(state: JobState, recorded: Recorded) -> JobState:
+    """The state after one more event."""
+    changes = _changes(state, recorded)
+    return replace(state, version=recorded.version, position=recorded.position, updated_at=recorded.at, **changes)
+
+
+def _changes(state: JobState, recorded: Recorded) -> dict[str, Any]:
+    event = recorded.event
+    match event:
+        case JobSubmitted():
+            return {
+                "job_id": recorded.job_id,
+                "status": Status.QUEUED,
+                "name": event.name,
+                "symbols": event.symbols,
+                "timeframes": event.timeframes,
+                "labels": event.labels,
+                "target": event.target,
+                "priority": event.priority,
+                "seed": event.seed,
+                "max_attempts": event.max_attempts,
+                "submitted_at": recorded.at,
+            }
+        case JobClaimed():
+            return _NOT_STARTED | {
+                "status": Status.RUNNING,
+                "started_at": state.started_at or recorded.at,
+                "worker": event.worker,
+                "worker_kind": event.worker_kind,
+                "attempt": event.attempt,
+                "lease_epoch": event.lease_epoch,
+            }
+        case StageStarted() | StageFinished():
+            return {"stage": event.name, "stage_number": event.number, "stage_total": event.total}
+        case BatchProgressed():
+            return {
+                "epoch": event.epoch, "epochs": event.epochs, "batch": event.batch, "batches": event.batches
+            }  # fmt: skip
+        case EpochFinished():
+            return {
+                "epoch": event.epoch,
+                "epochs": event.epochs,
+                "batch": state.batches,
+                "train_loss": event.train_loss,
+                "validation_loss": event.validation_loss,
+                "train_accuracy": event.train_accuracy,
+                "validation_accuracy": event.validation_accuracy,
+            }
+        case CheckpointSaved():
+            return {}
+        case CancellationRequested():
+            return {
+                "status": Status.CANCELLING,
+                "cancellation_position": recorded.position,
+                "cancellation_version": recorded.version,
+                "cancelled_by": event.by,
+                "cancel_reason": event.reason,
+            }
+        case LeaseExpired():
+            return _RELEASED
+        case JobRequeued():
+            spent = event.reason is not RequeueReason.RELEASED
+            return _RELEASED | {
+                "status": Status.QUEUED,
+                "attempts_spent": state.attempts_spent + spent,
+                "failure_kind": event.reason if spent else state.failure_kind,
+                "failure_message": event.message if spent else state.failure_message,
+            }
+        case JobCancelled():
+            return _RELEASED | {
+                "status": Status.CANCELLED,
+                "finished_at": recorded.at,
+                "cancel_outcome": event.outcome,
+                "batches_after_request": event.batches_after_request,
+            }
+        case JobFailed():
+            return _RELEASED | {
+                "status": Status.FAILED,
+                "finished_at": recorded.at,
+                "failure_kind": event.kind,
+                "failure_message": event.message,
+                "failure_where": event.where,
+                "failure_fix": event.fix,
+            }
+        case JobCompleted():
+            return _RELEASED | {
+                "status": Status.COMPLETED,
+                "finished_at": recorded.at,
+                "failure_kind": None,
+                "failure_message": None,
+                "model_digest": event.model_digest,
+                "weights_digest": event.weights_digest,
+                "metrics": event.metrics,
+                "symbol_metrics": event.symbol_metrics,
+                "epochs_trained": event.epochs_trained,
+                "best_epoch": event.best_epoch,
+            }
+        case _:
+            assert_never(event)
+
+
+def fold(history: Iterable[Recorded], state: JobState = NO_JOB) -> JobState:
+    """The state after a history of one job, oldest event first."""
+    for recorded in history:
+        state = evolve(state, recorded)
+    return state
+
+
+def state_data(state: JobState) -> dict[str, Any]:
+    """The state as plain data."""
+    return {name: getattr(state, name) for name in _FIELDS}
+
+
+def state_from_data(data: Mapping[str, Any]) -> JobState:
+    """The state that `state_data` gave, after a journey through JSON."""
+    return JobState(
+        **{
+            **data,
+            "status": Status(data["status"]),
+            "target": Target(data["target"]),
+            "symbols": tuple(data["symbols"]),
+            "timeframes": tuple(data["timeframes"]),
+        }
+    )

@@ -1,0 +1,57 @@
+"""The event table and everything that follows from it. Imports jobs.
+
+`open_store` is the way in; a process then opens a `Log` to write and a `Reader` per thread that reads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from ktrdr.store.database import open_engine
+from ktrdr.store.doorbell import Doorbell, Watch
+from ktrdr.store.files import Models, Prices
+from ktrdr.store.log import LEASE_SECONDS, Log
+from ktrdr.store.migrate import migrate
+from ktrdr.store.reader import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """One installation: its database and the files beside it."""
+
+    engine: Engine
+    home: Path
+    prices: Prices
+    models: Models
+    doorbell: Doorbell
+    lease_seconds: float
+
+    def open_log(self) -> Log:
+        return Log(self.engine, self.doorbell, lease_seconds=self.lease_seconds)
+
+    def open_reader(self) -> Reader:
+        return Reader(self.engine)
+
+    def open_watch(self) -> Watch:
+        return Watch(self.doorbell.path)
+
+
+def open_store(home: Path, database_url: str | None = None, *, lease_seconds: float = LEASE_SECONDS) -> Store:
+    """Opens the installation in `home`, making and migrating it first if need be.
+
+    Raises DatabaseUnsuitableError, and OSError if the folder cannot be written.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    engine = open_engine(database_url or f"sqlite:///{home / 'ktrdr.db'}")
+    migrate(engine)
+    return Store(
+        engine=engine,
+        home=home,
+        prices=Prices(home / "prices"),
+        models=Models(home / "models"),
+        doorbell=Doorbell(home / "doorbell"),
+        lease_seconds=lease_seconds,
+    )

@@ -1,0 +1,38 @@
+"""What users keep beside jobs: which price data a symbol means, and strategy files by name.
+
+Imports the store's own parts. Each function is an operation for `Log.write`. Neither is a fact about a job: a job
+carries the strategy and the digests that it was submitted with.
+"""
+
+from __future__ import annotations
+
+from ktrdr.store.log import Transaction
+from ktrdr.store.reader import Dataset
+
+
+def put_dataset(
+    transaction: Transaction, *, symbol: str, timeframe: str, digest: str, rows: int, first: str, last: str
+) -> Dataset:
+    """Lets a symbol and timeframe mean the price data with this digest from now on."""
+    dataset = Dataset(
+        symbol=symbol,
+        timeframe=timeframe,
+        digest=digest,
+        rows=rows,
+        first=first,
+        last=last,
+        imported_at=transaction.now,
+    )
+    transaction.has_written = True
+    transaction.statements.delete_dataset.run(transaction.cursor, symbol=symbol, timeframe=timeframe)
+    transaction.statements.insert_dataset.run_with(
+        transaction.cursor, {name: getattr(dataset, name) for name in Dataset.__slots__}
+    )
+    return dataset
+
+
+def put_strategy(transaction: Transaction, *, name: str, source: str) -> None:
+    """Keeps a strategy file under its name, in place of the one before."""
+    transaction.has_written = True
+    transaction.statements.delete_strategy.run(transaction.cursor, name=name)
+    transaction.statements.insert_strategy.run(transaction.cursor, name=name, source=source, stored_at=transaction.now)

@@ -1,0 +1,108 @@
+"""Opening the database as the store needs it. Imports sqlalchemy and the SQLite driver.
+
+SQLite runs in WAL mode with `synchronous=FULL`: what was acknowledged survives power loss. The driver brings its own
+SQLite, because 3.7.0 to 3.51.2 can corrupt a WAL database that has two connections
+(https://sqlite.org/wal.html#walresetbug), and the interpreter's own is usually one of those.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pysqlite3
+from sqlalchemy import Engine, NullPool, create_engine, event, make_url
+
+FIRST_SAFE_SQLITE = (3, 51, 3)
+#: How long a writer waits for its turn before it gives up: far beyond what a few writers can cause.
+WRITE_TURN_SECONDS = 20.0
+_NETWORK_FILE_SYSTEMS = {
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "lustre", "davfs", "glusterfs",
+    "fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.davfs2", "fuse.rclone", "fuse.s3fs",
+}  # fmt: skip
+
+
+class DatabaseUnsuitableError(Exception):
+    """The database cannot be used safely; the message says why and what to do."""
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for the database at `url`, every connection configured, each one a fresh one.
+
+    Raises DatabaseUnsuitableError for a SQLite that can corrupt data, a network file system or an unknown database.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        raise DatabaseUnsuitableError(
+            f"the database {url!r} is not supported; give a file, as in sqlite:////var/lib/ktrdr/ktrdr.db"
+        )
+    if pysqlite3.sqlite_version_info < FIRST_SAFE_SQLITE:
+        raise DatabaseUnsuitableError(
+            f"SQLite {pysqlite3.sqlite_version} can corrupt a database in WAL mode; install pysqlite3 >= 0.6.1"
+        )
+    file = Path(parsed.database).absolute()
+    _refuse_network_file_system(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        parsed,
+        module=pysqlite3.dbapi2,
+        poolclass=NullPool,
+        # The transactions are ours: the driver's implicit ones begin as readers and fail when they turn writers.
+        connect_args={"isolation_level": None, "check_same_thread": False, "timeout": 0},
+    )
+    event.listen(engine, "connect", _configure)
+    return engine
+
+
+def _configure(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    # Turning WAL on needs a moment alone; processes that start together wait for each other here.
+    cursor.execute("PRAGMA busy_timeout=15000")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.execute("PRAGMA journal_size_limit=67108864")
+    cursor.execute("PRAGMA busy_timeout=0")
+    cursor.close()
+
+
+def begin_write(cursor: Any) -> None:
+    """Begins a write transaction, waiting for its turn with short random pauses.
+
+    SQLite's own busy wait is unfair: of four writers it let one starve for over a second. Raises the driver's
+    OperationalError once `WRITE_TURN_SECONDS` have passed.
+    """
+    deadline = time.monotonic() + WRITE_TURN_SECONDS
+    longest = 0.0005
+    while True:
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+        except pysqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != pysqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(random.uniform(0.0001, longest))
+            longest = min(longest * 2, 0.008)
+        else:
+            return
+
+
+def _refuse_network_file_system(file: Path) -> None:
+    """WAL needs shared memory, which network file systems only pretend to have."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text()
+    except OSError:
+        return  # not Linux, so there is nothing to read the kind from
+    real = os.path.realpath(file.parent)
+    best = ("", "")
+    for line in mounts.splitlines():
+        before, _, after = line.partition(" - ")
+        point = before.split()[4].replace("\\040", " ")
+        if (real == point or real.startswith(point.rstrip("/") + "/")) and len(point) >= len(best[0]):
+            best = (point, after.split()[0])
+    if best[1] in _NETWORK_FILE_SYSTEMS:
+        raise DatabaseUnsuitableError(
+            f"{file} lies on {best[1]} (mounted at {best[0]}), where SQLite loses data; put KTRDR_HOME on a local disk"
+        )

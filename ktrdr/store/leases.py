@@ -1,0 +1,82 @@
+"""Who works on what: claiming the next job, keeping a lease, taking it away. Imports jobs and the store's own parts.
+
+Each function is an operation for `Log.write`. What is allowed is decided in `ktrdr.jobs.decide`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ktrdr.jobs import decide
+from ktrdr.jobs.events import JobId, Json, ProgressEvent
+from ktrdr.jobs.refusals import LeaseLostError
+from ktrdr.jobs.state import JobState
+from ktrdr.store.log import Transaction
+
+
+def claim_next(
+    transaction: Transaction, *, worker: str, worker_kind: str, capabilities: Json, numeric_profile: Json
+) -> JobState | None:
+    """Gives the first job of the queue that this kind of worker may run to the worker; None if there is none."""
+    row = transaction.statements.next_queued.run(transaction.cursor, worker_kind=worker_kind).fetchone()
+    if row is None:
+        return None
+    return transaction.change(
+        JobId(row[0]),
+        lambda state: decide.claim(
+            state,
+            worker=worker,
+            worker_kind=worker_kind,
+            capabilities=capabilities,
+            numeric_profile=numeric_profile,
+        ),
+        actor=f"worker:{worker}",
+    )
+
+
+def renew(transaction: Transaction, job_id: JobId, lease_epoch: int) -> None:
+    """Keeps a lease for another full time. Raises LeaseLostError if it is held no more."""
+    renewed = transaction.statements.renew_lease.run(
+        transaction.cursor, id=job_id, epoch=lease_epoch, expires_at=transaction.lease_until
+    )
+    transaction.has_written = True
+    if renewed.rowcount != 1:
+        raise LeaseLostError(job_id, lease_epoch, f"the job is {transaction.state(job_id).status}")
+
+
+def report_once(
+    transaction: Transaction,
+    job_id: JobId,
+    lease_epoch: int,
+    progress: Sequence[ProgressEvent],
+    *,
+    first: int,
+    actor: str,
+) -> JobState:
+    """Records progress that a worker numbers from 0 within its attempt, skipping what was recorded before.
+
+    `first` is the number of the first event given. Raises LeaseLostError; ValueError if numbers are missing between
+    what was recorded and `first`.
+    """
+    row = transaction.statements.lease.run(transaction.cursor, job_id=job_id).fetchone()
+    reported = row[4] if row and row[1] == lease_epoch else 0
+    if row and first > reported:
+        raise ValueError(f"event {reported} of this attempt was never received, so event {first} cannot follow")
+    fresh = progress[reported - first :]
+    state = transaction.change(job_id, lambda state: decide.report(state, lease_epoch, fresh), actor=actor)
+    if fresh:
+        transaction.statements.count_reported.run(transaction.cursor, id=job_id, reported=first + len(progress))
+    return state
+
+
+def expire_leases(transaction: Transaction) -> list[JobState]:
+    """Takes every job whose lease ran out from its worker; returns the jobs as they stand now."""
+    expired = transaction.statements.expired_leases.run(transaction.cursor, now=transaction.now).fetchall()
+    return [
+        transaction.change(
+            JobId(row[0]),
+            lambda state, lease_epoch=row[1]: decide.expire_lease(state, lease_epoch),  # type: ignore[misc]
+            actor="scheduler",
+        )
+        for row in expired
+    ]

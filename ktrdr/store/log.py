@@ -1,0 +1,160 @@
+"""The one way to write: a transaction that appends events and carries their projections along.
+
+Imports jobs and the store's own parts. Every write of every process goes through `Log.write`: `BEGIN IMMEDIATE`, the
+operation, `COMMIT` with `synchronous=FULL`, then the doorbell. Operations only read and append; nothing is computed
+inside a transaction that could be computed before it.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine
+
+from ktrdr.clock import Clock, later, system_clock, to_instant
+from ktrdr.jobs.codec import encode, leaf_hash
+from ktrdr.jobs.events import Instant, JobEvent, JobId, Position, Recorded
+from ktrdr.jobs.refusals import StaleVersionError
+from ktrdr.jobs.state import NO_JOB, JobState, evolve, state_from_data
+from ktrdr.store.database import begin_write
+from ktrdr.store.doorbell import Doorbell
+from ktrdr.store.projections import project
+from ktrdr.store.statements import Statements
+
+Result = TypeVar("Result")
+
+#: A lease that is not renewed for this long is lost.
+LEASE_SECONDS = 15.0
+
+
+class Transaction:
+    """What an operation sees while it holds the only write lock: the state of jobs, and `append`."""
+
+    def __init__(self, cursor: Any, statements: Statements, clock: Clock, lease_seconds: float) -> None:
+        self.cursor = cursor
+        self.statements = statements
+        #: True once anything was written, so that a refused operation is known to have left nothing behind.
+        self.has_written = False
+        self._lease_seconds = lease_seconds
+        last: tuple[int, str] = statements.last_event.run(cursor).fetchone() or (0, "")
+        self._position, last_at = last
+        # A clock that was set back would make the log's order and its times disagree: hold the last time instead.
+        self.now: Instant = max(to_instant(clock()), Instant(last_at))
+
+    @property
+    def lease_until(self) -> Instant:
+        """When a lease given or renewed now runs out."""
+        return later(self.now, self._lease_seconds)
+
+    def state(self, job_id: JobId) -> JobState:
+        """The job as it stands; version 0 if there is none."""
+        row = self.statements.job_state.run(self.cursor, job_id=job_id).fetchone()
+        return state_from_data(json.loads(row[0])) if row else replace(NO_JOB, job_id=job_id)
+
+    def append(self, state: JobState, events: Sequence[JobEvent], *, actor: str) -> JobState:
+        """Records events after `state` and returns the new state.
+
+        Raises StaleVersionError if the job is not at the version of `state` any more.
+        """
+        if not events:
+            return state
+        self.has_written = True
+        before, recorded = state, []
+        for event in events:
+            self._position += 1
+            recorded.append(
+                Recorded(
+                    position=Position(self._position),
+                    job_id=state.job_id,
+                    version=state.version + 1,
+                    at=self.now,
+                    actor=actor,
+                    event=event,
+                )
+            )
+            state = evolve(state, recorded[-1])
+        if not project(self, before, state, recorded):
+            self._position -= len(events)
+            raise StaleVersionError(state.job_id, before.version, self.state(state.job_id).version)
+        for entry in recorded:
+            self._insert(entry)
+        return state
+
+    def change(self, job_id: JobId, decide: Callable[[JobState], Sequence[JobEvent]], *, actor: str) -> JobState:
+        """Load, decide, append: the whole of a command. Raises what `decide` refuses."""
+        state = self.state(job_id)
+        return self.append(state, decide(state), actor=actor)
+
+    def _insert(self, recorded: Recorded) -> None:
+        event = recorded.event
+        event_type, data = type(event).__name__, encode(event)
+        self.statements.insert_event.run(
+            self.cursor,
+            position=recorded.position,
+            job_id=recorded.job_id,
+            version=recorded.version,
+            type=event_type,
+            schema=event.SCHEMA,
+            data=data,
+            actor=recorded.actor,
+            recorded_at=recorded.at,
+            leaf_hash=leaf_hash(
+                position=recorded.position,
+                job_id=recorded.job_id,
+                version=recorded.version,
+                event_type=event_type,
+                schema=event.SCHEMA,
+                data=data,
+                actor=recorded.actor,
+                at=recorded.at,
+            ),
+        )
+
+
+Operation = Callable[[Transaction], Result]
+
+
+class Log:
+    """One process's writing connection to the log. Safe to call from several threads; one of them writes at a time."""
+
+    def __init__(
+        self, engine: Engine, doorbell: Doorbell, *, clock: Clock = system_clock, lease_seconds: float = LEASE_SECONDS
+    ) -> None:
+        self._statements = Statements(engine.dialect)
+        self._connection = engine.raw_connection()
+        self._doorbell = doorbell
+        self._clock = clock
+        self._lease_seconds = lease_seconds
+        self._lock = threading.Lock()
+
+    def write(self, operation: Operation[Result]) -> Result:
+        """Runs an operation in a transaction of its own; once this returns, what it wrote survives power loss.
+
+        Whatever the operation raises undoes it and is passed on.
+        """
+        return self.write_all([operation])[0]
+
+    def write_all(self, operations: Sequence[Operation[Result]]) -> list[Result]:
+        """Runs operations in one transaction, under one commit: all of them or, if one raises, none."""
+        with self._lock:
+            cursor: Any = self._connection.cursor()
+            try:
+                begin_write(cursor)
+                try:
+                    transaction = Transaction(cursor, self._statements, self._clock, self._lease_seconds)
+                    results = [operation(transaction) for operation in operations]
+                    cursor.execute("COMMIT")
+                except BaseException:
+                    cursor.execute("ROLLBACK")
+                    raise
+            finally:
+                cursor.close()
+        self._doorbell.ring()
+        return results
+
+    def close(self) -> None:
+        self._connection.close()

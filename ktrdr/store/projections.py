@@ -1,0 +1,105 @@
+"""What the log adds up to, kept beside it: one row per job, the terms that find it, and the lease on it.
+
+Imports jobs. Written in the transaction of the events that it follows from, so it is never behind.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ktrdr.jobs.events import JobClaimed, JobId, JobSubmitted, Recorded
+from ktrdr.jobs.state import JobState, Status, state_data
+
+if TYPE_CHECKING:
+    from ktrdr.store.log import Transaction
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
+def project(transaction: Transaction, before: JobState, after: JobState, recorded: Sequence[Recorded]) -> bool:
+    """Brings the projections from `before` to `after`; False if the job was not at `before` any more."""
+    cursor, statements = transaction.cursor, transaction.statements
+    if before.version == 0:
+        first = recorded[0]
+        statements.insert_job.run_with(cursor, job_row(first, after))
+        for term in terms(after):
+            statements.insert_term.run(cursor, term=term, submitted_position=first.position)
+    else:
+        changed = statements.update_job.run(
+            cursor,
+            id=after.job_id,
+            expected=before.version,
+            version=after.version,
+            status=after.status,
+            waits_for=waits_for(after),
+            state=state_text(after),
+        )
+        if changed.rowcount != 1:
+            return False
+    for entry in recorded:
+        if isinstance(entry.event, JobClaimed):
+            statements.insert_lease.run(
+                cursor,
+                job_id=entry.job_id,
+                lease_epoch=entry.event.lease_epoch,
+                worker=entry.event.worker,
+                expires_at=transaction.lease_until,
+                reported=0,
+            )
+    if before.worker is not None and after.worker is None:
+        statements.delete_lease.run(cursor, job_id=after.job_id)
+    return True
+
+
+def job_row(first: Recorded, state: JobState) -> dict[str, Any]:
+    """The row of `jobs` for a job, from its first event and its state."""
+    submitted = first.event
+    if not isinstance(submitted, JobSubmitted):
+        raise TypeError(f"a job begins with JobSubmitted, not {type(submitted).__name__}")
+    return {
+        "job_id": first.job_id,
+        "version": state.version,
+        "status": str(state.status),
+        "name": state.name,
+        "waits_for": waits_for(state),
+        "priority": state.priority,
+        "submitted_position": first.position,
+        "submitted_at": first.at,
+        "idempotency_key": submitted.idempotency_key,
+        "request_digest": submitted.request_digest,
+        "state": state_text(state),
+    }
+
+
+def waits_for(state: JobState) -> str | None:
+    """The target of a job in the queue; None for one that is not."""
+    return str(state.target) if state.status is Status.QUEUED else None
+
+
+def lease_row(state: JobState) -> Mapping[str, Any] | None:
+    """What must stand in `leases` for a job, but for what only the lease itself knows; None if no one holds it."""
+    if state.worker is None:
+        return None
+    return {"job_id": state.job_id, "lease_epoch": state.lease_epoch, "worker": state.worker}
+
+
+def terms(state: JobState) -> list[str]:
+    """What a job can be found by beside its columns."""
+    symbols = [f"symbol:{symbol}" for symbol in dict.fromkeys(state.symbols)]
+    return symbols + [label_term(key, value) for key, value in (state.labels or {}).items()]
+
+
+def label_term(key: str, value: str) -> str:
+    return f"label:{key}={value}"
+
+
+def state_text(state: JobState) -> str:
+    return _encode(state_data(state))
+
+
+def find_job_by_key(transaction: Transaction, key: str) -> tuple[JobId, str] | None:
+    """The job that was submitted under an idempotency key, and the digest of that request."""
+    row = transaction.statements.job_by_key.run(transaction.cursor, idempotency_key=key).fetchone()
+    return (JobId(row[0]), row[1]) if row else None

@@ -1,0 +1,187 @@
+"""Reading the log and its projections: bounded pages, no transaction held between two of them.
+
+Imports jobs and sqlalchemy. One reader belongs to one thread.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Engine, Select, and_, func, select
+
+from ktrdr.jobs.codec import decode
+from ktrdr.jobs.events import Instant, JobId, JobSubmitted, Position, Recorded
+from ktrdr.jobs.refusals import UnknownJobError
+from ktrdr.jobs.state import JobState, state_from_data
+from ktrdr.store.projections import label_term
+from ktrdr.store.schema import datasets, events, job_terms, jobs, strategies
+from ktrdr.store.statements import Statements
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEvent:
+    """One row of the log as it is stored; `recorded` decodes it."""
+
+    position: int
+    job_id: str
+    version: int
+    type: str
+    schema: int
+    data: str
+    actor: str
+    recorded_at: str
+    leaf_hash: bytes
+
+    @property
+    def recorded(self) -> Recorded:
+        return Recorded(
+            position=Position(self.position),
+            job_id=JobId(self.job_id),
+            version=self.version,
+            at=Instant(self.recorded_at),
+            actor=self.actor,
+            event=decode(self.type, self.schema, self.data),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """Which jobs a list holds; an empty field does not restrict."""
+
+    statuses: Sequence[str] = ()
+    name: str | None = None
+    symbol: str | None = None
+    labels: Sequence[tuple[str, str]] = ()
+    submitted_from: Instant | None = None
+    submitted_until: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """What a symbol and timeframe mean today."""
+
+    symbol: str
+    timeframe: str
+    digest: str
+    rows: int
+    first: str
+    last: str
+    imported_at: str
+
+
+class Reader:
+    """A reading connection to the store."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        self._cursor: Any = self._connection.connection.cursor()
+        self._statements = Statements(engine.dialect)
+
+    def last_position(self) -> int:
+        """The position of the newest event; 0 in an empty log."""
+        return int(self._statements.last_position.run(self._cursor).fetchone()[0])
+
+    def data_version(self) -> int:
+        """A number that differs whenever another connection has committed since the last call."""
+        return int(self._cursor.execute("PRAGMA data_version").fetchone()[0])
+
+    def cancellation(self, job_id: JobId) -> tuple[int, Instant] | None:
+        """Version and time of the newest cancellation request for a job, if there is one."""
+        row = self._statements.cancellation.run(self._cursor, job_id=job_id).fetchone()
+        return (row[0], Instant(row[1])) if row else None
+
+    def job(self, job_id: JobId) -> JobState:
+        """The job as it stands. Raises UnknownJobError."""
+        row = self._statements.job_state.run(self._cursor, job_id=job_id).fetchone()
+        if row is None:
+            raise UnknownJobError(job_id)
+        return state_from_data(json.loads(row[0]))
+
+    def submission(self, job_id: JobId) -> JobSubmitted:
+        """The event that began a job. Raises UnknownJobError."""
+        history = self.job_events(job_id, limit=1)
+        if not history or not isinstance(submitted := history[0].recorded.event, JobSubmitted):
+            raise UnknownJobError(job_id)
+        return submitted
+
+    def jobs(self, wanted: JobFilter, *, before: int | None = None, limit: int) -> list[tuple[int, JobState]]:
+        """A page of jobs with the positions of their submissions, newest first, submitted before position `before`."""
+        query: Select[Any] = select(jobs.c.submitted_position, jobs.c.state)
+        for number, term in enumerate(_terms(wanted)):
+            found = job_terms.alias(f"term_{number}")
+            query = query.join(
+                found, and_(found.c.submitted_position == jobs.c.submitted_position, found.c.term == term)
+            )
+        query = query.where(*_conditions(wanted)).order_by(jobs.c.submitted_position.desc()).limit(limit)
+        if before is not None:
+            query = query.where(jobs.c.submitted_position < before)
+        return [(row[0], state_from_data(json.loads(row[1]))) for row in self._rows(query)]
+
+    def status_counts(self) -> dict[str, int]:
+        """How many jobs there are in each status."""
+        rows = self._rows(select(jobs.c.status, func.count()).group_by(jobs.c.status))
+        return {row[0]: row[1] for row in rows}
+
+    def job_events(self, job_id: JobId, *, after: int = 0, limit: int) -> list[StoredEvent]:
+        """A page of one job's events after a position, oldest first."""
+        return self._events(
+            select(events).where(events.c.job_id == job_id, events.c.position > after).order_by(events.c.version), limit
+        )
+
+    def events(self, *, after: int = 0, limit: int) -> list[StoredEvent]:
+        """A page of the whole log after a position, oldest first."""
+        return self._events(select(events).where(events.c.position > after).order_by(events.c.position), limit)
+
+    def all_events(self, *, page: int = 1000) -> Iterator[StoredEvent]:
+        """The whole log, oldest event first, read page by page so that no snapshot is held."""
+        after = 0
+        while found := self.events(after=after, limit=page):
+            yield from found
+            after = found[-1].position
+
+    def datasets(self) -> list[Dataset]:
+        query = select(datasets).order_by(datasets.c.symbol, datasets.c.timeframe)
+        return [Dataset(**row._mapping) for row in self._rows(query)]
+
+    def dataset_digest(self, symbol: str, timeframe: str) -> str | None:
+        """The digest of the price data that a symbol and timeframe mean today."""
+        row = self._statements.dataset.run(self._cursor, symbol=symbol, timeframe=timeframe).fetchone()
+        return row[0] if row else None
+
+    def strategy_names(self) -> list[str]:
+        return [row[0] for row in self._rows(select(strategies.c.name).order_by(strategies.c.name))]
+
+    def strategy_source(self, name: str) -> str | None:
+        """The text of a stored strategy file."""
+        row = self._statements.strategy.run(self._cursor, name=name).fetchone()
+        return row[0] if row else None
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _events(self, query: Select[Any], limit: int) -> list[StoredEvent]:
+        return [StoredEvent(**row._mapping) for row in self._rows(query.limit(limit))]
+
+    def _rows(self, query: Select[Any]) -> Sequence[Any]:
+        return self._connection.execute(query).fetchall()
+
+
+def _terms(wanted: JobFilter) -> list[str]:
+    symbol = [f"symbol:{wanted.symbol}"] if wanted.symbol else []
+    return symbol + [label_term(key, value) for key, value in wanted.labels]
+
+
+def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.statuses:
+        conditions.append(jobs.c.status.in_(wanted.statuses))
+    if wanted.name:
+        conditions.append(jobs.c.name == wanted.name)
+    if wanted.submitted_from:
+        conditions.append(jobs.c.submitted_at >= wanted.submitted_from)
+    if wanted.submitted_until:
+        conditions.append(jobs.c.submitted_at <= wanted.submitted_until)
+    return conditions

@@ -1,0 +1,156 @@
+"""Folding the log again and comparing with every projection; writing what differs. Imports jobs and the store.
+
+Jobs are taken in groups, each in one short write transaction, so that the service may run meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, delete, exists, insert, select
+
+from ktrdr.clock import later
+from ktrdr.jobs.events import Instant, JobId, Recorded
+from ktrdr.jobs.state import fold
+from ktrdr.store.database import begin_write
+from ktrdr.store.doorbell import Doorbell
+from ktrdr.store.log import LEASE_SECONDS
+from ktrdr.store.projections import job_row, lease_row, terms
+from ktrdr.store.reader import StoredEvent
+from ktrdr.store.schema import events, job_terms, jobs, leases
+
+GROUP = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A projection that does not say what the log says."""
+
+    job_id: str
+    #: `jobs`, `job_terms` or `leases`.
+    projection: str
+    found: Any
+    expected: Any
+
+    def __str__(self) -> str:
+        return f"{self.projection} of job {self.job_id}: found {self.found}, the log says {self.expected}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    jobs: int
+    events: int
+    differences: tuple[Difference, ...]
+
+
+def rebuild(
+    engine: Engine, doorbell: Doorbell, *, repair: bool = True, progress: Callable[[int], None] | None = None
+) -> Rebuilt:
+    """Compares every projection with a fold from scratch and, with `repair`, writes what differs.
+
+    `progress` is called with the number of jobs done.
+    """
+    differences: list[Difference] = []
+    jobs_seen = events_seen = 0
+    with engine.connect() as connection:
+        after = 0
+        while group := _submissions(connection, after):
+            after = group[-1][0]
+            begin_write(connection.connection.cursor())
+            for _, job_id in group:
+                history = _history(connection, job_id)
+                events_seen += len(history)
+                found = compare(connection, history)
+                differences += found
+                if found and repair:
+                    _rewrite(connection, history)
+            connection.commit()
+            jobs_seen += len(group)
+            if progress:
+                progress(jobs_seen)
+        begin_write(connection.connection.cursor())
+        differences += _orphans(connection, repair=repair)
+        connection.commit()
+    doorbell.ring()
+    return Rebuilt(jobs_seen, events_seen, tuple(differences))
+
+
+def compare(connection: Connection, history: list[Recorded]) -> list[Difference]:
+    """How the projections of one job differ from what its history says."""
+    first, state = history[0], fold(history)
+    expected: dict[str, Any] = {
+        "jobs": _plain(job_row(first, state)),
+        "job_terms": sorted(terms(state)),
+        "leases": _plain(lease_row(state)),
+    }
+    found: dict[str, Any] = {
+        "jobs": _plain(_row(connection, jobs, state.job_id)),
+        "job_terms": sorted(
+            connection.scalars(select(job_terms.c.term).where(job_terms.c.submitted_position == first.position))
+        ),
+        "leases": _plain(_row(connection, leases, state.job_id), without=("expires_at", "reported")),
+    }
+    return [
+        Difference(state.job_id, name, found[name], expected[name])
+        for name in expected
+        if found[name] != expected[name]
+    ]
+
+
+def _rewrite(connection: Connection, history: list[Recorded]) -> None:
+    first, state = history[0], fold(history)
+    lease = lease_row(state)
+    kept = _row(connection, leases, state.job_id) or {}
+    connection.execute(delete(leases).where(leases.c.job_id == state.job_id))
+    connection.execute(delete(jobs).where(jobs.c.job_id == state.job_id))
+    connection.execute(insert(jobs).values(job_row(first, state)))
+    connection.execute(delete(job_terms).where(job_terms.c.submitted_position == first.position))
+    for term in terms(state):
+        connection.execute(insert(job_terms).values(term=term, submitted_position=first.position))
+    if lease:
+        # How long a lease lasts and what was reported under it is known to the lease alone; failing that, the worker
+        # gets one full time from the last event on.
+        expires_at = kept.get("expires_at") or later(state.updated_at or Instant(""), LEASE_SECONDS)
+        connection.execute(
+            insert(leases).values({**lease, "expires_at": expires_at, "reported": kept.get("reported", 0)})
+        )
+
+
+def _orphans(connection: Connection, *, repair: bool) -> list[Difference]:
+    """Projection rows of jobs that the log does not know."""
+    unknown = ~exists().where(events.c.job_id == jobs.c.job_id)
+    found = [
+        Difference(job_id, "jobs", "a row", "no such job")
+        for job_id in connection.scalars(select(jobs.c.job_id).where(unknown))
+    ]
+    for difference in found if repair else []:
+        connection.execute(delete(leases).where(leases.c.job_id == difference.job_id))
+        connection.execute(delete(jobs).where(jobs.c.job_id == difference.job_id))
+    return found
+
+
+def _submissions(connection: Connection, after: int) -> list[tuple[int, JobId]]:
+    query = select(events.c.position, events.c.job_id).where(events.c.version == 1, events.c.position > after)
+    rows = connection.execute(query.order_by(events.c.position).limit(GROUP)).fetchall()
+    connection.commit()
+    return [(row[0], JobId(row[1])) for row in rows]
+
+
+def _history(connection: Connection, job_id: JobId) -> list[Recorded]:
+    query = select(events).where(events.c.job_id == job_id).order_by(events.c.version)
+    return [StoredEvent(**row).recorded for row in connection.execute(query).mappings()]
+
+
+def _row(connection: Connection, table: Table, job_id: str) -> dict[str, Any] | None:
+    row = connection.execute(select(table).where(table.c.job_id == job_id)).mappings().first()
+    return dict(row) if row else None
+
+
+def _plain(row: Mapping[str, Any] | None, *, without: tuple[str, ...] = ()) -> dict[str, Any] | None:
+    """A row as comparable data: the state as what its JSON says, whatever the order of its keys."""
+    if row is None:
+        return None
+    return {name: json.loads(value) if name == "state" else value for name, value in row.items() if name not in without}

@@ -1,0 +1,142 @@
+"""The tables: the log itself, and the projections of it that can be thrown away and rebuilt.
+
+Imports sqlalchemy only. What the database must refuse whatever code runs (a change of a recorded event, a gap, an
+event after the end of a job) is a trigger or a unique index, made in `migrations/`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pk",
+        "uq": "%(table_name)s_%(column_0_N_name)s_unique",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fk",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    }
+)
+
+#: The truth. Rows are only ever added.
+events = Table(
+    "events",
+    metadata,
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("job_id", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("schema", Integer, nullable=False),
+    #: Canonical JSON (RFC 8785).
+    Column("data", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("recorded_at", Text, nullable=False),
+    #: RFC 6962 leaf hash of the canonical envelope, 32 bytes.
+    Column("leaf_hash", LargeBinary, nullable=False),
+    UniqueConstraint("job_id", "version"),
+    CheckConstraint("version > 0", name="version_positive"),
+    Index(
+        "events_one_end_per_job",
+        "job_id",
+        unique=True,
+        sqlite_where=text("type IN ('JobCompleted', 'JobFailed', 'JobCancelled')"),
+        postgresql_where=text("type IN ('JobCompleted', 'JobFailed', 'JobCancelled')"),
+    ),
+    #: A worker looks here between two batches, so the look must touch one page.
+    Index(
+        "events_cancellations",
+        "job_id",
+        sqlite_where=text("type = 'CancellationRequested'"),
+        postgresql_where=text("type = 'CancellationRequested'"),
+    ),
+)
+
+#: One row per job: its folded state, and the columns that lists filter and sort by.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    #: The target of a queued job; NULL once it does not wait. (A condition on `status` would let SQLite prefer the index
+    #: by status and sort the whole queue for each claim.)
+    Column("waits_for", Text),
+    Column("priority", Integer, nullable=False),
+    #: Position of JobSubmitted: the order of lists and of the queue.
+    Column("submitted_position", Integer, nullable=False, unique=True),
+    Column("submitted_at", Text, nullable=False),
+    Column("idempotency_key", Text, unique=True),
+    Column("request_digest", Text, nullable=False),
+    #: `JobState` as JSON.
+    Column("state", Text, nullable=False),
+    Index(
+        "jobs_queue",
+        text("priority DESC"),
+        "submitted_position",
+        "waits_for",
+        sqlite_where=text("waits_for IS NOT NULL"),
+        postgresql_where=text("waits_for IS NOT NULL"),
+    ),
+    Index("jobs_by_status", "status", "submitted_position"),
+    Index("jobs_by_name", "name", "submitted_position"),
+    Index("jobs_by_time", "submitted_at"),
+)
+
+#: What else a job can be found by: `symbol:AAPL`, `label:desk=rates`.
+job_terms = Table(
+    "job_terms",
+    metadata,
+    Column("term", Text, nullable=False),
+    Column("submitted_position", Integer, nullable=False),
+    PrimaryKeyConstraint("term", "submitted_position"),
+    sqlite_with_rowid=False,
+)
+
+#: Who may report on a job, until when. Renewals are not events, so `expires_at` and `reported` live here alone.
+leases = Table(
+    "leases",
+    metadata,
+    Column("job_id", Text, ForeignKey("jobs.job_id"), primary_key=True),
+    Column("lease_epoch", Integer, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("expires_at", Text, nullable=False),
+    #: Events of this attempt accepted so far, so that a repeated upload is recognised.
+    Column("reported", Integer, nullable=False),
+    Index("leases_by_expiry", "expires_at"),
+)
+
+#: Which stored price data a symbol and timeframe mean today; a job keeps the digest that it was submitted with.
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("symbol", Text, nullable=False),
+    Column("timeframe", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("first", Text, nullable=False),
+    Column("last", Text, nullable=False),
+    Column("imported_at", Text, nullable=False),
+    PrimaryKeyConstraint("symbol", "timeframe"),
+)
+
+#: Strategy files kept by name, as they were written.
+strategies = Table(
+    "strategies",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("stored_at", Text, nullable=False),
+)

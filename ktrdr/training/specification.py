@@ -1,0 +1,27 @@
+"""What one training is asked to do: the strategy, the exact price data and the seed.
+
+Built by the API at submission, carried in the job's first event, read by the pipeline. It fixes the result: two
+trainings of equal specifications under one numeric profile give the same weights. Imports the grammar only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ktrdr.training.strategy.model import Strategy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceReference:
+    """One series of price data, named by the SHA-256 of its stored bytes (see `ktrdr.training.prices`)."""
+
+    symbol: str
+    timeframe: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Specification:
+    strategy: Strategy
+    prices: tuple[PriceReference, ...]
+    seed: int

@@ -1,0 +1,147 @@
+"""Reads a map by a table of its keys: each key is checked, defaulted or reported. Imports the findings only.
+
+A section of the grammar is a tuple of `Key`; adding a key to the language is adding a line to its table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ktrdr.training.strategy.findings import WRONG, Findings, Path, nearest, shown
+
+#: Takes a value, its path and the findings; returns the value to use, or records a fault and returns `WRONG`.
+Check = Callable[[Any, Path, Findings], Any]
+
+REQUIRED: Final[Any] = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of a map. With a default of None a null in the file means the same as leaving the key out."""
+
+    name: str
+    check: Check
+    default: Any = REQUIRED
+    aliases: tuple[str, ...] = ()
+    #: Shown when a required key is missing.
+    example: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.name, *self.aliases)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A value as it was given, with the path at which it was given."""
+
+    value: Any
+    path: Path
+
+
+Entries = dict[str, Entry]
+
+
+@dataclass(slots=True)
+class Section:
+    """The checked values of one map. A key whose value was wrong reads as None and makes `is_wrong` true."""
+
+    path: Path
+    values: dict[str, Any] = field(default_factory=dict)
+    #: Where each key that was given stands in the file, under its canonical name.
+    given: dict[str, Path] = field(default_factory=dict)
+    is_wrong: bool = False
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values.get(name)
+
+    def where(self, name: str) -> Path:
+        return self.given.get(name, (*self.path, name))
+
+
+def entries(value: object, path: Path, findings: Findings) -> Entries | None:
+    """The entries of a map; None, and a fault, when `value` is no map."""
+    if not isinstance(value, Mapping):
+        findings.wrong(path, f"{shown(value)} is not a map", "keys and values are wanted here")
+        return None
+    return {name: Entry(child, (*path, name)) for name, child in value.items()}
+
+
+def overlay(below: Entries, above: Entries, findings: Findings) -> Entries:
+    """Both joined; where both have a key, `above` wins, and the loser is reported unless it says the same."""
+    for name in below.keys() & above.keys():
+        if below[name].value != above[name].value:
+            winner = ".".join(map(str, above[name].path))
+            findings.warn(below[name].path, f"{shown(below[name].value)} has no effect: {winner} wins")
+    return below | above
+
+
+def read(given: Entries | None, path: Path, keys: Iterable[Key], findings: Findings) -> Section:
+    """Checks every entry against its key; keys that the table does not know are reported as without effect."""
+    section = Section(path)
+    if given is None:
+        section.is_wrong = True
+        return section
+    known = {name: key for key in keys for name in key.names}
+    for key in dict.fromkeys(known.values()):
+        _read_key(section, given, key, findings)
+    report_unknown(given, known, findings)
+    return section
+
+
+def read_variant(
+    given: Entries | None, path: Path, selector: Key, variants: Mapping[str, tuple[Key, ...]], findings: Findings
+) -> Section:
+    """Reads a map whose keys depend on one of them, the selector; its value is a key of `variants`.
+
+    A key that only another variant reads is reported as without effect.
+    """
+    section = Section(path)
+    if given is None:
+        section.is_wrong = True
+        return section
+    _read_key(section, given, selector, findings)
+    if section.is_wrong:
+        return section
+    chosen = section[selector.name]
+    own = {name for key in (selector, *variants[chosen]) for name in key.names}
+    others = {name for variant in variants.values() for key in variant for name in key.names} - own
+    for name in others & given.keys():
+        findings.warn(given[name].path, f"{name!r} has no effect with {selector.name} {chosen!r}")
+    rest = {name: entry for name, entry in given.items() if name not in others and name not in selector.names}
+    parameters = read(rest, path, variants[chosen], findings)
+    parameters.values[selector.name] = chosen
+    parameters.given |= section.given
+    return parameters
+
+
+def report_unknown(given: Entries, known: Iterable[str], findings: Findings) -> None:
+    for name, entry in given.items():
+        if name not in known and not findings.is_full:
+            fix = f"the nearest known key is {nearest(name, known)!r}"
+            findings.warn(entry.path, f"{shown(name)} is not a known key and has no effect", fix)
+
+
+def _read_key(section: Section, given: Entries, key: Key, findings: Findings) -> None:
+    found = [name for name in key.names if name in given]
+    if len(found) > 1:
+        section.is_wrong = True
+        findings.wrong(given[found[1]].path, f"{found[1]!r} means the same as {found[0]!r}", "keep one of the two")
+        return
+    entry = given[found[0]] if found else None
+    if entry is None or (entry.value is None and key.default is None):
+        if key.default is REQUIRED:
+            section.is_wrong = True
+            fix = f"for example {key.example}" if key.example else "it must be given"
+            findings.wrong((*section.path, key.name), f"{key.name!r} is missing", fix)
+        else:
+            section.values[key.name] = key.default
+        return
+    section.given[key.name] = entry.path
+    value = key.check(entry.value, entry.path, findings)
+    if value is WRONG:
+        section.is_wrong = True
+    else:
+        section.values[key.name] = value

@@ -1,0 +1,143 @@
+"""A strategy file, as text or as plain data, to a `Strategy`: the entry point of the grammar.
+
+Imports the sections and the reader; neither torch nor pandas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from ktrdr.training.faults import Fault, InvalidInputError
+from ktrdr.training.strategy.agreement import check_features, check_output, report_unused, used_ids
+from ktrdr.training.strategy.findings import Findings, Path, shown
+from ktrdr.training.strategy.keys import REQUIRED, Key, Section, entries, read
+from ktrdr.training.strategy.model import Strategy
+from ktrdr.training.strategy.names import check_name
+from ktrdr.training.strategy.plain import check_plain
+from ktrdr.training.strategy.reader import read_text
+from ktrdr.training.strategy.sections.data import Submission, read_data
+from ktrdr.training.strategy.sections.decisions import build_decisions, read_decisions
+from ktrdr.training.strategy.sections.fuzzy_sets import read_fuzzy_sets
+from ktrdr.training.strategy.sections.indicators import read_indicators
+from ktrdr.training.strategy.sections.inputs import read_inputs
+from ktrdr.training.strategy.sections.network import read_network
+from ktrdr.training.strategy.sections.training import build_training, read_training
+from ktrdr.training.strategy.values import anything, not_yet, text
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    strategy: Strategy
+    #: Keys that have no effect, each with its path and the nearest known key.
+    warnings: tuple[Fault, ...]
+
+
+def parse(
+    text: str | bytes,
+    *,
+    symbols: Sequence[str] | None = None,
+    timeframes: Sequence[str] | None = None,
+    start: str | date | datetime | None = None,
+    end: str | date | datetime | None = None,
+    strict: bool = False,
+) -> Parsed:
+    """Reads a strategy file in YAML or JSON.
+
+    `symbols`, `timeframes`, `start` and `end` win over the file's. With `strict` a warning counts as a fault.
+    Raises `InvalidInputError` with every fault of the file.
+    """
+    submission = Submission(symbols=symbols, timeframes=timeframes, start=start, end=end)
+    return _resolve(read_text(text), submission, strict)
+
+
+def from_mapping(
+    mapping: Mapping[str, object],
+    *,
+    symbols: Sequence[str] | None = None,
+    timeframes: Sequence[str] | None = None,
+    start: str | date | datetime | None = None,
+    end: str | date | datetime | None = None,
+    strict: bool = False,
+) -> Parsed:
+    """Reads a strategy that is plain data already, such as the body of a request; otherwise as `parse`."""
+    check_plain(mapping)
+    submission = Submission(symbols=symbols, timeframes=timeframes, start=start, end=end)
+    return _resolve(mapping, submission, strict)
+
+
+def _version(value: Any, path: Path, findings: Findings) -> Any:
+    """Files write 3.0 without quotes, which YAML reads as a number."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return text(100)(str(value) if is_number else value, path, findings)
+
+
+def _deployment(value: Any, path: Path, findings: Findings) -> Any:
+    return value if isinstance(value, dict) else findings.wrong(path, f"{shown(value)} is not a map", "a map")
+
+
+_METADATA = (
+    Key("description", text(20_000), None),
+    Key("version", _version, None),
+    Key("scope", text(1000), None),
+    Key("hypothesis", text(20_000), None),
+    Key("deployment", _deployment, None),
+)
+_ROOT = (
+    Key("name", check_name, REQUIRED, example="name: trend_follower"),
+    *_METADATA,
+    Key("training_data", anything, None),
+    Key("context_data", not_yet([], "strategies without context_data"), None),
+    Key("indicators", anything, REQUIRED),
+    Key("fuzzy_sets", anything, REQUIRED, example="fuzzy_sets: {momentum: {indicator: rsi_14, low: [20, 30, 40]}}"),
+    Key("nn_inputs", anything, REQUIRED),
+    Key("model", anything, REQUIRED, example="model: {type: mlp, architecture: {hidden_layers: [64, 32]}}"),
+    Key("decisions", anything, REQUIRED, example="decisions: {output_format: classification}"),
+    Key("training", anything, REQUIRED, example="training: {epochs: 50}"),
+)
+
+
+def _resolve(document: object, submission: Submission, strict: bool) -> Parsed:
+    _require_version_3(document)
+    findings = Findings()
+    strategy = _read_strategy(document, submission, findings)
+    faults = findings.faults + (findings.warnings if strict else [])
+    if faults or strategy is None:
+        raise InvalidInputError(faults)
+    return Parsed(strategy, tuple(findings.warnings))
+
+
+def _require_version_3(document: object) -> None:
+    if not isinstance(document, Mapping):
+        problem = f"the file is {shown(document)}, not a map of keys and values"
+        raise InvalidInputError([Fault((), problem, "a version 3 strategy file begins with its name")])
+    fix = "version 3 has `indicators` as a map of ids, and a list `nn_inputs`"
+    if not isinstance(document.get("indicators"), Mapping):
+        found = shown(document["indicators"]) if "indicators" in document else "missing"
+        problem = f"this is not a version 3 strategy file: `indicators` is {found}"
+        raise InvalidInputError([Fault(("indicators",), problem, fix)])
+    if "nn_inputs" not in document:
+        problem = "this is not a version 3 strategy file: `nn_inputs` is missing"
+        raise InvalidInputError([Fault(("nn_inputs",), problem, fix)])
+
+
+def _read_strategy(document: object, submission: Submission, findings: Findings) -> Strategy | None:
+    """Reads every section, so that the faults of all of them are found; None when there is any."""
+    root = read(entries(document, (), findings), (), _ROOT, findings)
+    data = read_data(root["training_data"], submission, findings)
+    indicators = read_indicators(root["indicators"], findings)
+    fuzzy_sets = _if_given(root, "fuzzy_sets", lambda value: read_fuzzy_sets(value, indicators, findings)) or {}
+    inputs = read_inputs(root["nn_inputs"], data.timeframes, indicators, fuzzy_sets, findings)
+    network = _if_given(root, "model", lambda value: read_network(value, findings))
+    training = _if_given(
+        root, "training", lambda value: read_training(value, network.training if network else {}, findings)
+    )
+    decisions = _if_given(root, "decisions", lambda value: read_decisions(value, findings))
+    if training and decisions:
+        check_output(training, decisions, findings)
+    if inputs is not None:
+        check_features(inputs, fuzzy_sets, network.model if network else None, findings)
+        used = used_ids(inputs, fuzzy_sets)
+        report_unused(indicators, fuzzy_sets, used, findings)

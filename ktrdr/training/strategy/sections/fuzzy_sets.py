@@ -1,0 +1,109 @@
+"""Section 4: `fuzzy_sets`, how an indicator's values are put into words. Imports the checks and the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from ktrdr.training.strategy.findings import WRONG, Findings, Path, shown
+from ktrdr.training.strategy.keys import REQUIRED, Entry, Key, entries, read
+from ktrdr.training.strategy.model import FuzzySet, Membership, Shape
+from ktrdr.training.strategy.names import check_id
+from ktrdr.training.strategy.sections.indicators import Indicators, check_reference
+from ktrdr.training.strategy.values import choice, listing, number
+
+MOST_FUZZY_SETS = 500
+MOST_MEMBERSHIPS = 50
+
+#: Shape → the names of its parameters.
+SHAPES: Mapping[Shape, tuple[str, ...]] = {
+    "triangular": ("a", "b", "c"),
+    "trapezoidal": ("a", "b", "c", "d"),
+    "gaussian": ("mu", "sigma"),
+}
+#: A bare list means the shape that has as many parameters.
+SHORTHAND: Mapping[int, Shape] = {3: "triangular", 4: "trapezoidal"}
+LATER = ("sigmoid", "bell", "generalized_bell", "generalised_bell", "gbell")
+
+#: Fuzzy set id → the set, or None when its definition is wrong.
+FuzzySets = Mapping[str, FuzzySet | None]
+
+
+def read_fuzzy_sets(value: object, indicators: Indicators, findings: Findings) -> FuzzySets:
+    given = entries(value, ("fuzzy_sets",), findings)
+    if given is not None and not 1 <= len(given) <= MOST_FUZZY_SETS:
+        problem = f"there are {len(given)} fuzzy sets" if given else "there is no fuzzy set"
+        findings.wrong(("fuzzy_sets",), problem, f"1 to {MOST_FUZZY_SETS} fuzzy sets")
+        return {}
+    return {id: _read_fuzzy_set(id, entry, indicators, findings) for id, entry in (given or {}).items()}
+
+
+def _read_fuzzy_set(id: str, entry: Entry, indicators: Indicators, findings: Findings) -> FuzzySet | None:
+    faults = len(findings.faults)
+    check_id(id, entry.path, findings)
+    given = entries(entry.value, entry.path, findings)
+    if given is None:
+        return None
+    source = given.pop("indicator", None)
+    reference = None
+    if source is None:
+        findings.wrong((*entry.path, "indicator"), "'indicator' is missing", "for example indicator: rsi_14")
+    else:
+        reference = check_reference(source.value, source.path, indicators, findings)
+    if not 1 <= len(given) <= MOST_MEMBERSHIPS:
+        findings.wrong(entry.path, f"it has {len(given)} memberships", f"1 to {MOST_MEMBERSHIPS} memberships")
+        return None
+    memberships = [_read_membership(name, membership, findings) for name, membership in given.items()]
+    if len(findings.faults) > faults or reference is None:
+        return None
+    return FuzzySet(id=id, indicator=reference, memberships=tuple(m for m in memberships if m is not None))
+
+
+def _read_membership(name: str, entry: Entry, findings: Findings) -> Membership | None:
+    path = entry.path
+    if check_id(name, path, findings) is WRONG:
+        return None
+    shape: Shape | None
+    if isinstance(entry.value, list):
+        shape, parameters, where = SHORTHAND.get(len(entry.value)), entry.value, path
+        if shape is None:
+            fix = "three numbers (triangular) or four (trapezoidal)"
+            findings.wrong(path, f"{shown(entry.value)} is no membership", fix)
+            return None
+    elif isinstance(entry.value, Mapping):
+        section = read(entries(entry.value, path, findings), path, _FORM, findings)
+        shape, parameters, where = section["type"], section["parameters"], section.where("parameters")
+        if shape is None or parameters is None:
+            return None
+    else:
+        fix = "a list such as [20, 30, 40], or {type, parameters}"
+        findings.wrong(path, f"{shown(entry.value)} is no membership", fix)
+        return None
+    numbers = _read_parameters(shape, parameters, where, findings)
+    return None if numbers is None else Membership(name=name, shape=shape, parameters=numbers)
+
+
+def _read_parameters(shape: Shape, value: Any, path: Path, findings: Findings) -> tuple[float, ...] | None:
+    names = SHAPES[shape]
+    form = f"{shape} [{', '.join(names)}]"
+    if isinstance(value, list) and len(value) != len(names):
+        findings.wrong(path, f"{shown(value)} is the wrong length for {form}", f"{len(names)} numbers")
+        return None
+    numbers = listing(number(), len(names), len(names))(value, path, findings)
+    if numbers is WRONG:
+        return None
+    if shape == "gaussian":
+        if numbers[1] <= 0:
+            findings.wrong((*path, 1), f"the sigma {numbers[1]:g} is not above 0", f"{form} with sigma > 0")
+            return None
+    elif list(numbers) != sorted(numbers):
+        given = ", ".join(f"{n:g}" for n in numbers)
+        findings.wrong(path, f"[{given}] is not in ascending order", f"{form} with {' <= '.join(names)}")
+        return None
+    return tuple(numbers)
+
+
+_FORM = (
+    Key("type", choice(*get_args(Shape), later=LATER), REQUIRED, example="type: triangular"),
+    Key("parameters", lambda value, _path, _findings: value, REQUIRED, example="parameters: [20, 30, 40]"),
+)

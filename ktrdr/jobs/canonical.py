@@ -9,19 +9,27 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from json.encoder import encode_basestring
+from typing import Any
 
 #: Integers beyond this lose digits in a reader that uses doubles, so RFC 8785 (by I-JSON) excludes them.
-_LARGEST_INTEGER = 2**53 - 1
+LARGEST_INTEGER = 2**53 - 1
 
 
-class Fragment(str):
-    """Text that is canonical JSON already: written as it stands, so that a value seen before is not encoded again."""
+class Encoded(dict[str, Any]):
+    """A mapping that carries its canonical text, so that a large value seen before is not encoded again.
 
-    __slots__ = ()
+    It must not be changed once made.
+    """
+
+    __slots__ = ("text",)
+
+    def __init__(self, mapping: Mapping[str, Any]) -> None:
+        super().__init__(mapping)
+        self.text = dumps(mapping)
 
 
 def dumps(value: object) -> str:
-    """The canonical JSON text of plain data (dict, list, tuple, str, int, float, bool, None, or a `Fragment`).
+    """The canonical JSON text of plain data (dict, list, tuple, str, int, float, bool, None).
 
     Raises ValueError for what JSON cannot hold (NaN, infinities, integers beyond 2^53 - 1, keys that are not strings,
     lone surrogates) and TypeError for what is not plain data.
@@ -33,7 +41,7 @@ def dumps(value: object) -> str:
 
 def _write(value: object, out: Callable[[str], None]) -> None:
     if isinstance(value, str):
-        out(value if isinstance(value, Fragment) else _string(value))
+        out(_string(value))
     elif isinstance(value, float):
         out(_number(value))
     elif value is None:
@@ -41,9 +49,11 @@ def _write(value: object, out: Callable[[str], None]) -> None:
     elif isinstance(value, bool):
         out("true" if value else "false")
     elif isinstance(value, int):
-        if abs(value) > _LARGEST_INTEGER:
+        if abs(value) > LARGEST_INTEGER:
             raise ValueError(f"{value} is beyond 2^53 - 1, which canonical JSON cannot hold as a number")
-        out(str(value))
+        out(int.__repr__(value))
+    elif isinstance(value, Encoded):
+        out(value.text)
     elif isinstance(value, Mapping):
         out("{")
         separator = ""
@@ -74,9 +84,9 @@ def _sorted(mapping: Mapping[str, object]) -> list[str]:
     for key in mapping:
         if not isinstance(key, str):
             raise ValueError(f"{key!r} is not a string, and canonical JSON has string keys only")
-        if not key.isascii():
-            return sorted(mapping, key=lambda name: name.encode("utf-16-be"))
-    return sorted(mapping)
+    if all(map(str.isascii, mapping)):
+        return sorted(mapping)
+    return sorted(mapping, key=lambda name: name.encode("utf-16-be"))
 
 
 def _number(value: float) -> str:
@@ -85,7 +95,7 @@ def _number(value: float) -> str:
         raise ValueError(f"{value} has no JSON form")
     if value == 0:
         return "0"  # -0 too
-    text = repr(value)
+    text = float.__repr__(value)  # numpy's float64 is a float too, with a `repr` of its own
     mantissa, has_exponent, power = text.partition("e")
     if not has_exponent:
         return text.removesuffix(".0")

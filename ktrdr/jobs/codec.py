@@ -11,7 +11,7 @@ from dataclasses import fields
 from hashlib import sha256
 from typing import Any, get_args
 
-from ktrdr.jobs.canonical import dumps
+from ktrdr.jobs.canonical import LARGEST_INTEGER, dumps
 from ktrdr.jobs.events import CancelOutcome, JobEvent, Recorded, RequeueReason, Target, TerminalEvent
 
 EVENT_TYPES: dict[str, type[Any]] = {event.__name__: event for event in get_args(JobEvent)}
@@ -49,7 +49,7 @@ def decode(event_type: str, schema: int, data: str) -> JobEvent:
         raise ValueError(
             f"this version of ktrdr does not know {event_type} of schema {schema}; a newer one wrote the log"
         )
-    values = json.loads(data)
+    values = json.loads(data, parse_int=_integer)
     for old in range(schema, current.SCHEMA):
         values = UPCASTERS[event_type, old](values)
     for name, value in values.items():
@@ -59,6 +59,12 @@ def decode(event_type: str, schema: int, data: str) -> JobEvent:
             values[name] = _ENUMERATIONS[event_type, name](value)
     event: JobEvent = current(**values)
     return event
+
+
+def _integer(digits: str) -> int | float:
+    """The number that was written: canonical JSON gives whole floats no point, and holds no integer beyond 2^53 - 1."""
+    value = int(digits)
+    return value if abs(value) <= LARGEST_INTEGER else float(value)
 
 
 def leaf_hash(

@@ -11,6 +11,7 @@ refused with the truth.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import assert_never
 
 from ktrdr.jobs.events import (
@@ -28,7 +29,7 @@ from ktrdr.jobs.events import (
     ProgressEvent,
     RequeueReason,
 )
-from ktrdr.jobs.refusals import JobFinishedError, LeaseLostError, NotQueuedError, UnknownJobError
+from ktrdr.jobs.refusals import JobFinishedError, LeaseLostError, NotQueuedError, StaleVersionError, UnknownJobError
 from ktrdr.jobs.state import JobState, Status
 
 #: Longest text of a message that a worker may record; tracebacks belong to logs.
@@ -38,7 +39,7 @@ MESSAGE_LIMIT = 4_000
 def submit(state: JobState, submitted: JobSubmitted) -> tuple[JobEvent, ...]:
     """Creates the job."""
     if state.version:
-        raise JobFinishedError(state.job_id, "submitted")
+        raise StaleVersionError(state.job_id, 0, state.version)
     return (submitted,)
 
 
@@ -63,13 +64,13 @@ def claim(
 
 def report(state: JobState, lease_epoch: int, progress: Sequence[ProgressEvent]) -> tuple[JobEvent, ...]:
     """Records a worker's progress."""
-    _require_lease(state, lease_epoch)
+    require_lease(state, lease_epoch)
     return tuple(progress)
 
 
 def complete(state: JobState, lease_epoch: int, completed: JobCompleted) -> tuple[JobEvent, ...]:
     """Ends the job with its model, or as cancelled if that was requested before."""
-    _require_lease(state, lease_epoch)
+    require_lease(state, lease_epoch)
     if state.status is Status.CANCELLING:
         return (_cancelled(state, CancelOutcome.FINISHED_FIRST),)
     return (completed,)
@@ -77,19 +78,19 @@ def complete(state: JobState, lease_epoch: int, completed: JobCompleted) -> tupl
 
 def fail(state: JobState, lease_epoch: int, failed: JobFailed) -> tuple[JobEvent, ...]:
     """Ends the attempt: another one if the failure may be tried again and attempts are left, else the job."""
-    _require_lease(state, lease_epoch)
+    require_lease(state, lease_epoch)
     if state.status is Status.CANCELLING:
         return (_cancelled(state, CancelOutcome.FAILED),)
     if failed.retryable and state.attempts_spent + 1 < state.max_attempts:
         return (JobRequeued(reason=RequeueReason.ATTEMPT_FAILED, message=failed.message[:MESSAGE_LIMIT]),)
-    return (failed,)
+    return (replace(failed, message=failed.message[:MESSAGE_LIMIT]),)
 
 
 def acknowledge_cancellation(
     state: JobState, lease_epoch: int, *, outcome: CancelOutcome, batches_after_request: int | None, where: str
 ) -> tuple[JobEvent, ...]:
     """Ends the job as cancelled, on the word of the worker that stopped it."""
-    _require_lease(state, lease_epoch)
+    require_lease(state, lease_epoch)
     if state.status is not Status.CANCELLING:
         raise LeaseLostError(state.job_id, lease_epoch, "no cancellation of this job was requested")
     return (_cancelled(state, outcome, batches_after_request=batches_after_request, where=where),)
@@ -97,15 +98,15 @@ def acknowledge_cancellation(
 
 def release(state: JobState, lease_epoch: int, *, message: str) -> tuple[JobEvent, ...]:
     """Gives the job back to the queue without spending an attempt: its worker was told to stop."""
-    _require_lease(state, lease_epoch)
+    require_lease(state, lease_epoch)
     if state.status is Status.CANCELLING:
         return (_cancelled(state, CancelOutcome.STOPPED),)
-    return (JobRequeued(reason=RequeueReason.RELEASED, message=message),)
+    return (JobRequeued(reason=RequeueReason.RELEASED, message=message[:MESSAGE_LIMIT]),)
 
 
 def expire_lease(state: JobState, lease_epoch: int) -> tuple[JobEvent, ...]:
     """Takes the job from a worker that did not renew its lease."""
-    _require_lease(state, lease_epoch)
+    require_lease(state, lease_epoch)
     expired = LeaseExpired(worker=state.worker or "", lease_epoch=lease_epoch)
     if state.status is Status.CANCELLING:
         return (expired, _cancelled(state, CancelOutcome.WORKER_LOST))
@@ -164,7 +165,8 @@ def _require_job(state: JobState) -> None:
         raise UnknownJobError(state.job_id)
 
 
-def _require_lease(state: JobState, lease_epoch: int) -> None:
+def require_lease(state: JobState, lease_epoch: int) -> None:
+    """Raises LeaseLostError unless the job runs under this lease."""
     _require_job(state)
     if state.status not in (Status.RUNNING, Status.CANCELLING):
         raise LeaseLostError(state.job_id, lease_epoch, f"the job is {state.status}")

@@ -11,7 +11,11 @@ import ctypes
 import os
 import select
 import sys
+import time
 from pathlib import Path
+
+#: How soon a commit is noticed where the kernel cannot watch files.
+POLL_SECONDS = 0.005
 
 _IN_MODIFY = 0x2
 _IN_NONBLOCK = os.O_NONBLOCK
@@ -33,14 +37,15 @@ class Doorbell:
 
 
 class Watch:
-    """The waiter's side: a descriptor that turns readable after a ring. `fileno` is -1 where there is no such thing."""
+    """The waiter's side: a descriptor that turns readable after a ring, where the kernel can watch files."""
 
     def __init__(self, path: Path) -> None:
         path.touch()
         self._file = _watch(path) if sys.platform == "linux" else -1
 
-    def fileno(self) -> int:
-        return self._file
+    def descriptors(self) -> list[int]:
+        """What to wait on together with other descriptors: one, or none where the kernel cannot watch files."""
+        return [self._file] if self._file >= 0 else []
 
     def clear(self) -> None:
         """Forgets the rings so far. Call it before looking at the log, never after."""
@@ -53,8 +58,10 @@ class Watch:
 
     def wait(self, seconds: float) -> None:
         """Returns after the next ring, or after `seconds` at the latest."""
-        ready = [self._file] if self._file >= 0 else []
-        select.select(ready, [], [], seconds)
+        if self._file >= 0:
+            select.select([self._file], [], [], seconds)
+        else:
+            time.sleep(min(seconds, POLL_SECONDS))
 
     def close(self) -> None:
         if self._file >= 0:

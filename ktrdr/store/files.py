@@ -1,4 +1,4 @@
-"""Content-addressed files: price data under the SHA-256 of its bytes, models under the SHA-256 of their SHA256SUMS.
+"""Content-addressed files: price data under the SHA-256 of its bytes, models under the SHA-256 of their list of sums.
 
 Imports the standard library only. A file appears under its name whole and synced, or not at all.
 """
@@ -12,7 +12,6 @@ import tempfile
 from hashlib import sha256
 from pathlib import Path
 
-SUMS = "SHA256SUMS"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -52,18 +51,14 @@ class Models:
         """Where the model with this digest lies, if it is here."""
         return self._folder / checked_digest(digest)
 
-    def adopt(self, folder: Path) -> str:
-        """Moves a complete, synced model folder of the same file system to its place; returns its digest."""
-        digest = sha256((folder / SUMS).read_bytes()).hexdigest()
+    def adopt(self, folder: Path, digest: str) -> None:
+        """Moves a complete, synced model folder of the same file system to the place of its digest."""
         target = self.path(digest)
-        try:
+        if target.exists():
+            shutil.rmtree(folder)  # an equal model is there already
+        else:
             folder.rename(target)
-        except OSError:
-            if not (target / SUMS).exists():
-                raise
-            shutil.rmtree(folder)  # an equal model was there already
-        sync_folder(self._folder)
-        return digest
+            sync_folder(self._folder)
 
 
 def checked_digest(digest: str) -> str:

@@ -5,13 +5,20 @@ Each function is an operation for `Log.write`. What is allowed is decided in `kt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ktrdr.jobs import decide
-from ktrdr.jobs.events import JobId, Json, ProgressEvent
+from ktrdr.jobs.events import JobEvent, JobId, Json, ProgressEvent
 from ktrdr.jobs.refusals import LeaseLostError
 from ktrdr.jobs.state import JobState
 from ktrdr.store.log import Transaction
+
+
+class MissingReportError(Exception):
+    """A worker's report cannot follow what was received before."""
+
+    def __init__(self, missing: int, first: int) -> None:
+        super().__init__(f"event {missing} of this attempt was never received, so event {first} cannot follow")
 
 
 def claim_next(
@@ -55,13 +62,13 @@ def report_once(
 ) -> JobState:
     """Records progress that a worker numbers from 0 within its attempt, skipping what was recorded before.
 
-    `first` is the number of the first event given. Raises LeaseLostError; ValueError if numbers are missing between
-    what was recorded and `first`.
+    `first` is the number of the first event given. Raises LeaseLostError; MissingReportError if events between what
+    was recorded and `first` never came.
     """
     row = transaction.statements.lease.run(transaction.cursor, job_id=job_id).fetchone()
     reported = row[4] if row and row[1] == lease_epoch else 0
     if row and first > reported:
-        raise ValueError(f"event {reported} of this attempt was never received, so event {first} cannot follow")
+        raise MissingReportError(reported, first)
     fresh = progress[reported - first :]
     state = transaction.change(job_id, lambda state: decide.report(state, lease_epoch, fresh), actor=actor)
     if fresh:
@@ -80,3 +87,22 @@ def expire_leases(transaction: Transaction) -> list[JobState]:
         )
         for row in expired
     ]
+
+
+def end_once(
+    transaction: Transaction,
+    job_id: JobId,
+    lease_epoch: int,
+    decide_end: Callable[[JobState], Sequence[JobEvent]],
+    *,
+    actor: str,
+) -> JobState:
+    """Records the end of an attempt; once the job has ended under this lease, gives its state and changes nothing.
+
+    So a worker that did not hear the answer may ask again, and one that was too late hears the truth. Raises
+    LeaseLostError if the job went on without this lease.
+    """
+    state = transaction.state(job_id)
+    if state.status.is_final and state.lease_epoch == lease_epoch:
+        return state
+    return transaction.append(state, decide_end(state), actor=actor)

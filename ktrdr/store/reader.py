@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, Select, and_, func, select
 
+from ktrdr.clock import system_clock, to_instant
 from ktrdr.jobs.codec import decode
 from ktrdr.jobs.events import Instant, JobId, JobSubmitted, Position, Recorded
 from ktrdr.jobs.refusals import UnknownJobError
@@ -92,6 +93,15 @@ class Reader:
         """Version and time of the newest cancellation request for a job, if there is one."""
         row = self._statements.cancellation.run(self._cursor, job_id=job_id).fetchone()
         return (row[0], Instant(row[1])) if row else None
+
+    def has_queued(self, worker_kind: str) -> bool:
+        """Whether a job waits that this kind of worker may run: a look before the write lock is taken to claim it."""
+        return self._statements.next_queued.run(self._cursor, worker_kind=worker_kind).fetchone() is not None
+
+    def has_expired_leases(self) -> bool:
+        """Whether a worker has not renewed its lease in time: a look before the write lock is taken to expire it."""
+        now = to_instant(system_clock())
+        return self._statements.expired_leases.run(self._cursor, now=now).fetchone() is not None
 
     def job(self, job_id: JobId) -> JobState:
         """The job as it stands. Raises UnknownJobError."""

@@ -71,8 +71,8 @@ jobs = Table(
     Column("version", Integer, nullable=False),
     Column("status", Text, nullable=False),
     Column("name", Text, nullable=False),
-    #: The target of a queued job; NULL once it does not wait. (A condition on `status` would let SQLite prefer the index
-    #: by status and sort the whole queue for each claim.)
+    #: The target of a queued job; NULL once it does not wait. (With a condition on `status` instead, SQLite
+    #: prefers the index by status and sorts the whole queue for each claim.)
     Column("waits_for", Text),
     Column("priority", Integer, nullable=False),
     #: Position of JobSubmitted: the order of lists and of the queue.

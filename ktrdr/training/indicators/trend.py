@@ -53,8 +53,6 @@ def macd(
     line, signal, histogram = talib().MACD(
         bars.column(source), fastperiod=fast_period, slowperiod=slow_period, signalperiod=signal_period
     )
-    if fast_period > slow_period:  # TA-Lib swaps the two without a word; the file asked for the other sign.
-        return -line, -signal, -histogram
     return line, signal, histogram
 
 

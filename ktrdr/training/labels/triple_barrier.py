@@ -111,4 +111,5 @@ def _first_reaching_in_block(ahead: Array, bounds: Array, horizon: int) -> Posit
     position = here.copy()
     for level in reversed(range(levels)):
         position += (highest[level][position] < bounds) * (1 << level)
-    return np.minimum(position - here, horizon) + 1
+    steps: Positions = np.minimum(position - here, horizon) + 1
+    return steps

@@ -6,8 +6,9 @@ Imports the sections' tables and the model.
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import NamedTuple
 
-from ktrdr.training.strategy.findings import Findings, one_of, shown
+from ktrdr.training.strategy.findings import Findings, one_of
 from ktrdr.training.strategy.keys import Section
 from ktrdr.training.strategy.model import Input, Model
 from ktrdr.training.strategy.sections.fuzzy_sets import FuzzySets
@@ -17,7 +18,7 @@ from ktrdr.training.strategy.sections.training import LOSS_PARAMETERS, LOSSES
 
 #: 50 million weights and their optimizer state fill 800 MB; a trading model has thousands.
 MOST_WEIGHTS = 50_000_000
-MOST_FEATURES = 5_000
+MOST_FEATURES = 2_000
 
 
 def check_output(training: Section, decisions: Section, findings: Findings) -> None:
@@ -28,8 +29,7 @@ def check_output(training: Section, decisions: Section, findings: Findings) -> N
     labels, loss, stopping = training["labels"], training["loss"], training["early_stopping"]
     if labels is not None and KINDS[labels.source] != output_format:
         fitting = [source for source, kind in KINDS.items() if kind == output_format]
-        where = training.where("labels")
-        where = (*where, "source") if "labels" in training.given else (*training.path, "labels", "source")
+        where = (*training.where("labels"), "source")
         problem = f"{labels.source!r} labels do not fit decisions.output_format {output_format!r}"
         findings.wrong(where, problem, f"{one_of(fitting)}, or output_format: {KINDS[labels.source]}")
     if loss is not None and loss not in LOSSES[output_format]:
@@ -71,15 +71,22 @@ def check_features(inputs: tuple[Input, ...], fuzzy_sets: FuzzySets, model: Mode
             findings.wrong(("model", "architecture", "hidden_layers"), problem, f"at most {MOST_WEIGHTS}")
 
 
-def used_ids(inputs: tuple[Input, ...], fuzzy_sets: FuzzySets) -> tuple[set[str], set[str]]:
-    """The ids of the indicators and of the fuzzy sets that some input reads, directly or not."""
+class Used(NamedTuple):
+    """The ids that some entry of `nn_inputs` reads, directly or through a fuzzy set."""
+
+    indicators: set[str]
+    fuzzy_sets: set[str]
+
+
+def used_ids(inputs: tuple[Input, ...], fuzzy_sets: FuzzySets) -> Used:
     sets = {entry.fuzzy_set for entry in inputs if entry.fuzzy_set}
     references = {entry.raw_indicator for entry in inputs if entry.raw_indicator}
     references |= {fuzzy_set.indicator for id in sets if (fuzzy_set := fuzzy_sets.get(id))}
-    return {reference.partition(".")[0] for reference in references}, sets
+    return Used({reference.partition(".")[0] for reference in references}, sets)
 
 
-def report_unused(indicators: Indicators, fuzzy_sets: FuzzySets, used: tuple[set[str], set[str]], findings: Findings) -> None:
-    for section, defined, in_use in (("indicators", indicators, used[0]), ("fuzzy_sets", fuzzy_sets, used[1])):
-        for id in defined.keys() - in_use:
-            findings.warn((section, id), f"{shown(id)} has no effect: no entry of nn_inputs reads it")
+def report_unused(indicators: Indicators, fuzzy_sets: FuzzySets, used: Used, findings: Findings) -> None:
+    unused = [("indicators", id) for id in indicators if id not in used.indicators]
+    unused += [("fuzzy_sets", id) for id in fuzzy_sets if id not in used.fuzzy_sets]
+    for path in unused:
+        findings.warn(path, f"{path[1]!r} has no effect: no entry of nn_inputs reads it")

@@ -1,6 +1,6 @@
 """What reading a strategy finds: faults and warnings, collected so that all of them are told at once.
 
-Also the words that every finding shares: how a value is shown, and which known name is nearest. Imports the faults only.
+Also the words that all findings share: how a value is shown, which known name is nearest. Imports the faults only.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ A section of the grammar is a tuple of `Key`; adding a key to the language is ad
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -69,26 +69,29 @@ def entries(value: object, path: Path, findings: Findings) -> Entries | None:
     return {name: Entry(child, (*path, name)) for name, child in value.items()}
 
 
-def overlay(below: Entries, above: Entries, findings: Findings) -> Entries:
-    """Both joined; where both have a key, `above` wins, and the loser is reported unless it says the same."""
-    for name in below.keys() & above.keys():
-        if below[name].value != above[name].value:
-            winner = ".".join(map(str, above[name].path))
-            findings.warn(below[name].path, f"{shown(below[name].value)} has no effect: {winner} wins")
-    return below | above
-
-
-def read(given: Entries | None, path: Path, keys: Iterable[Key], findings: Findings) -> Section:
+def read(given: Entries | None, path: Path, keys: Sequence[Key], findings: Findings) -> Section:
     """Checks every entry against its key; keys that the table does not know are reported as without effect."""
     section = Section(path)
     if given is None:
         section.is_wrong = True
         return section
-    known = {name: key for key in keys for name in key.names}
-    for key in dict.fromkeys(known.values()):
+    known = [name for key in keys for name in key.names]
+    for key in keys:
         _read_key(section, given, key, findings)
     report_unknown(given, known, findings)
     return section
+
+
+def read_overlaid(below: Entries, above: Entries, path: Path, keys: Sequence[Key], findings: Findings) -> Section:
+    """Reads two maps as one. Where both have a key `above` wins; the other value must be right all the same, and is
+    reported as without effect unless it says the same."""
+    losing = {name: below[name] for name in below if name in above}
+    read(losing, path, [key for key in keys if losing.keys() & set(key.names)], findings)
+    for name, entry in losing.items():
+        if entry.value != above[name].value:
+            winner = ".".join(map(str, above[name].path))
+            findings.warn(entry.path, f"{shown(entry.value)} has no effect: {winner} wins")
+    return read(below | above, path, keys, findings)
 
 
 def read_variant(

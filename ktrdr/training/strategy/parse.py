@@ -13,7 +13,8 @@ from typing import Any
 from ktrdr.training.faults import Fault, InvalidInputError
 from ktrdr.training.strategy.agreement import check_features, check_output, report_unused, used_ids
 from ktrdr.training.strategy.findings import Findings, Path, shown
-from ktrdr.training.strategy.keys import REQUIRED, Key, Section, entries, read
+from ktrdr.training.strategy.keys import REQUIRED, Key, entries, read
+from ktrdr.training.strategy.mapping import to_mapping
 from ktrdr.training.strategy.model import Strategy
 from ktrdr.training.strategy.names import check_name
 from ktrdr.training.strategy.plain import check_plain
@@ -26,6 +27,8 @@ from ktrdr.training.strategy.sections.inputs import read_inputs
 from ktrdr.training.strategy.sections.network import read_network
 from ktrdr.training.strategy.sections.training import build_training, read_training
 from ktrdr.training.strategy.values import anything, not_yet, text
+
+__all__ = ["Parsed", "from_mapping", "parse", "to_mapping"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +94,9 @@ _ROOT = (
     Key("training_data", anything, None),
     Key("context_data", not_yet([], "strategies without context_data"), None),
     Key("indicators", anything, REQUIRED),
-    Key("fuzzy_sets", anything, REQUIRED, example="fuzzy_sets: {momentum: {indicator: rsi_14, low: [20, 30, 40]}}"),
+    Key("fuzzy_sets", anything, None),
     Key("nn_inputs", anything, REQUIRED),
-    Key("model", anything, REQUIRED, example="model: {type: mlp, architecture: {hidden_layers: [64, 32]}}"),
+    Key("model", anything, None),
     Key("decisions", anything, REQUIRED, example="decisions: {output_format: classification}"),
     Key("training", anything, REQUIRED, example="training: {epochs: 50}"),
 )
@@ -126,18 +129,33 @@ def _require_version_3(document: object) -> None:
 def _read_strategy(document: object, submission: Submission, findings: Findings) -> Strategy | None:
     """Reads every section, so that the faults of all of them are found; None when there is any."""
     root = read(entries(document, (), findings), (), _ROOT, findings)
-    data = read_data(root["training_data"], submission, findings)
-    indicators = read_indicators(root["indicators"], findings)
-    fuzzy_sets = _if_given(root, "fuzzy_sets", lambda value: read_fuzzy_sets(value, indicators, findings)) or {}
+
+    def section(name: str) -> Any:
+        return {} if root[name] is None else root[name]
+
+    data = read_data(section("training_data"), submission, findings)
+    indicators = read_indicators(section("indicators"), findings)
+    fuzzy_sets = read_fuzzy_sets(section("fuzzy_sets"), indicators, findings)
     inputs = read_inputs(root["nn_inputs"], data.timeframes, indicators, fuzzy_sets, findings)
-    network = _if_given(root, "model", lambda value: read_network(value, findings))
-    training = _if_given(
-        root, "training", lambda value: read_training(value, network.training if network else {}, findings)
+    network = read_network(section("model"), findings)
+    training = read_training(section("training"), network.training, findings)
+    decisions = read_decisions(section("decisions"), findings)
+    check_output(training, decisions, findings)
+    if inputs is None:
+        return None
+    check_features(inputs, fuzzy_sets, network.model, findings)
+    used = used_ids(inputs, fuzzy_sets)
+    report_unused(indicators, fuzzy_sets, used, findings)
+    if findings.faults or data.training_data is None or network.model is None:
+        return None
+    return Strategy(
+        name=root["name"],
+        metadata={key.name: root[key.name] for key in _METADATA if root[key.name] is not None},
+        data=data.training_data,
+        indicators={id: indicator for id, indicator in indicators.items() if indicator and id in used.indicators},
+        fuzzy_sets={id: fuzzy_set for id, fuzzy_set in fuzzy_sets.items() if fuzzy_set and id in used.fuzzy_sets},
+        inputs=inputs,
+        model=network.model,
+        training=build_training(training, decisions["output_format"]),
+        decisions=build_decisions(decisions),
     )
-    decisions = _if_given(root, "decisions", lambda value: read_decisions(value, findings))
-    if training and decisions:
-        check_output(training, decisions, findings)
-    if inputs is not None:
-        check_features(inputs, fuzzy_sets, network.model if network else None, findings)
-        used = used_ids(inputs, fuzzy_sets)
-        report_unused(indicators, fuzzy_sets, used, findings)

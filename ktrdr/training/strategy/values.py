@@ -161,7 +161,7 @@ def moment(*, end_of_day: bool) -> Check:
 
     def check(value: Any, path: Path, findings: Findings) -> Any:
         fix = "a date such as 2024-01-31, or a time such as 2024-01-31T09:30:00+00:00"
-        instant = _instant(value, end_of_day)
+        instant = read_moment(value, end_of_day=end_of_day)
         if instant is None:
             return findings.wrong(path, f"{shown(value)} is not a date", fix)
         if instant.year not in _YEARS:
@@ -171,7 +171,8 @@ def moment(*, end_of_day: bool) -> Check:
     return check
 
 
-def _instant(value: Any, end_of_day: bool) -> datetime | None:
+def read_moment(value: Any, *, end_of_day: bool) -> datetime | None:
+    """The aware time that a date, a time or its text in ISO 8601 means; None if it is none of these."""
     if isinstance(value, str):
         try:
             value = date.fromisoformat(value)

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from ktrdr.training.strategy.findings import Findings, Path, one_of
-from ktrdr.training.strategy.keys import Entry, Key, Section, entries, overlay, read
+from ktrdr.training.strategy.keys import Entry, Key, Section, entries, read, read_overlaid
 from ktrdr.training.strategy.model import TIMEFRAMES, TrainingData
 from ktrdr.training.strategy.names import check_symbol
-from ktrdr.training.strategy.values import choice, listing, moment, whole
+from ktrdr.training.strategy.values import anything, choice, listing, moment, whole
 
 MOST_SYMBOLS = 1000
 
 check_timeframe = choice(*TIMEFRAMES, exact=True)
 
 _PATH: Path = ("training_data",)
-_TRAINING_DATA = (Key("history_required", whole(50, 100_000), 200),)
+_PARTS = ("symbols", "timeframes", "date_range", "start_date", "end_date")
+_TRAINING_DATA = (*(Key(name, anything, None) for name in _PARTS), Key("history_required", whole(50, 100_000), 200))
 _SYMBOLS = (
     Key("mode", choice("single", "multi_symbol", synonyms={"multi": "multi_symbol"}), None),
     Key("symbol", check_symbol, None),
@@ -58,7 +59,7 @@ class Data:
 def read_data(value: object, submission: Submission, findings: Findings) -> Data:
     faults = len(findings.faults)
     given = entries({} if value is None else value, _PATH, findings) or {}
-    parts = {name: given.pop(name, None) for name in ("symbols", "timeframes", "date_range", "start_date", "end_date")}
+    parts = {name: given.get(name) for name in _PARTS}
     symbols = _names("symbols", parts["symbols"], _SYMBOLS, submission.symbols, findings)
     timeframes = _names("timeframes", parts["timeframes"], _TIMEFRAMES, submission.timeframes, findings)
     start, end = _dates(parts, submission, findings)
@@ -139,7 +140,7 @@ def _dates(
     inside = parts["date_range"]
     within = entries(inside.value, path, findings) if inside is not None and inside.value is not None else {}
     beside = {name: entry for name in ("start_date", "end_date") if (entry := parts[name]) is not None}
-    dates = read(overlay(within or {}, beside, findings), path, _DATE_RANGE, findings)
+    dates = read_overlaid(within or {}, beside, path, _DATE_RANGE, findings)
     submitted = {"start": Entry(submission.start, ("start",)), "end": Entry(submission.end, ("end",))}
     overriding = read(submitted, (), _DATE_RANGE, findings)
     start, end = (overriding[name] or dates[name] for name in ("start", "end"))
@@ -147,5 +148,6 @@ def _dates(
         where = overriding.where("end") if overriding["end"] else dates.where("end")
         if not overriding["end"] and overriding["start"]:
             where = overriding.where("start")
-        findings.wrong(where, f"the end, {end:%Y-%m-%d}, is before the start, {start:%Y-%m-%d}", "an end after the start")
+        problem = f"the end, {end:%Y-%m-%d}, is before the start, {start:%Y-%m-%d}"
+        findings.wrong(where, problem, "an end after the start")
     return start, end

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from ktrdr.training.strategy.findings import WRONG, Findings, Path, shown
-from ktrdr.training.strategy.keys import REQUIRED, Entry, Key, entries, read
+from ktrdr.training.strategy.keys import REQUIRED, Entries, Entry, Key, entries, read
 from ktrdr.training.strategy.model import FuzzySet, Membership, Shape
 from ktrdr.training.strategy.names import check_id
 from ktrdr.training.strategy.sections.indicators import Indicators, check_reference
-from ktrdr.training.strategy.values import choice, listing, number
+from ktrdr.training.strategy.values import anything, choice, listing, number
 
 MOST_FUZZY_SETS = 500
 MOST_MEMBERSHIPS = 50
@@ -50,13 +50,34 @@ def _read_fuzzy_set(id: str, entry: Entry, indicators: Indicators, findings: Fin
         findings.wrong((*entry.path, "indicator"), "'indicator' is missing", "for example indicator: rsi_14")
     else:
         reference = check_reference(source.value, source.path, indicators, findings)
-    if not 1 <= len(given) <= MOST_MEMBERSHIPS:
-        findings.wrong(entry.path, f"it has {len(given)} memberships", f"1 to {MOST_MEMBERSHIPS} memberships")
+    forms = _forms(given, findings)
+    if not 1 <= len(forms) <= MOST_MEMBERSHIPS:
+        findings.wrong(entry.path, f"it has {len(forms)} memberships", f"1 to {MOST_MEMBERSHIPS} memberships")
         return None
-    memberships = [_read_membership(name, membership, findings) for name, membership in given.items()]
+    memberships = [_read_membership(name, membership, findings) for name, membership in forms.items()]
     if len(findings.faults) > faults or reference is None:
         return None
     return FuzzySet(id=id, indicator=reference, memberships=tuple(m for m in memberships if m is not None))
+
+
+def _forms(given: Entries, findings: Findings) -> Entries:
+    """Name → form, in the file's order. They may also be the items of a list `memberships`, each with its `name`:
+    a list keeps its order where canonical JSON sorts the keys of a map, and the order is that of the features."""
+    listed = given.get("memberships")
+    if listed is None or not isinstance(listed.value, list) or not any(isinstance(i, Mapping) for i in listed.value):
+        return given
+    forms = {name: entry for name, entry in given.items() if name != "memberships"}
+    for position, item in enumerate(listed.value):
+        path = (*listed.path, position)
+        form = entries(item, path, findings) or {}
+        name = form.pop("name", Entry(None, (*path, "name")))
+        if not isinstance(name.value, str):
+            findings.wrong(name.path, f"{shown(name.value)} is no name", "for example name: low")
+        elif name.value in forms:
+            findings.wrong(name.path, f"{shown(name.value)} is given twice", "another name")
+        else:
+            forms[name.value] = Entry({key: entry.value for key, entry in form.items()}, path)
+    return forms
 
 
 def _read_membership(name: str, entry: Entry, findings: Findings) -> Membership | None:
@@ -105,5 +126,5 @@ def _read_parameters(shape: Shape, value: Any, path: Path, findings: Findings) -
 
 _FORM = (
     Key("type", choice(*get_args(Shape), later=LATER), REQUIRED, example="type: triangular"),
-    Key("parameters", lambda value, _path, _findings: value, REQUIRED, example="parameters: [20, 30, 40]"),
+    Key("parameters", anything, REQUIRED, example="parameters: [20, 30, 40]"),
 )

@@ -15,12 +15,15 @@ from ktrdr.training.strategy.values import choice, flag, not_yet, number, unsupp
 MOST_INDICATORS = 200
 
 #: Types of the language that may not be in the registry of this version. One that is registered counts as supported.
-LATER = frozenset(
-    "rsi roc momentum cci williamsr atr bollingerbandwidth squeezeintensity simplemovingaverage sma "
-    "weightedmovingaverage wma exponentialmovingaverage ema distancefromma mfi obv vwap volumeratio parabolicsar "
-    "zigzag macd adx stochastic bollingerbands bbands keltnerchannels donchianchannels supertrend ichimoku aroon "
-    "fishertransform rvi cmf adline".split()
-)
+# fmt: off
+LATER = frozenset((
+    "rsi", "roc", "momentum", "cci", "williamsr", "atr", "bollingerbandwidth", "squeezeintensity",
+    "simplemovingaverage", "sma", "weightedmovingaverage", "wma", "exponentialmovingaverage", "ema",
+    "distancefromma", "mfi", "obv", "vwap", "volumeratio", "parabolicsar", "zigzag", "macd", "adx",
+    "stochastic", "bollingerbands", "bbands", "keltnerchannels", "donchianchannels", "supertrend", "ichimoku",
+    "aroon", "fishertransform", "rvi", "cmf", "adline",
+))
+# fmt: on
 
 #: Pairs of parameters of which the first must be smaller.
 ORDERED = (("fast_period", "slow_period"),)
@@ -50,8 +53,9 @@ def _read_indicator(id: str, entry: Entry, findings: Findings) -> Indicator | No
     section = read(_spread(given, type, findings), entry.path, _keys(type), findings)
     params: dict[str, Scalar] = {name: section[name] for name in type.parameters}
     for low, high in ORDERED:
-        if low in params and high in params and not section.is_wrong and params[low] >= params[high]:
-            problem = f"{low} {params[low]} is not smaller than {high} {params[high]}"
+        smaller, larger = section[low], section[high]
+        if smaller is not None and larger is not None and smaller >= larger:
+            problem = f"{low} {smaller} is not smaller than {high} {larger}"
             findings.wrong(section.where(low), problem, f"a {low} below the {high}")
     return None if len(findings.faults) > faults else Indicator(id=id, type=type.name, params=params)
 

@@ -18,7 +18,8 @@ MOST_INPUTS = 500
 def read_inputs(
     value: object, timeframes: tuple[str, ...], indicators: Indicators, fuzzy_sets: FuzzySets, findings: Findings
 ) -> tuple[Input, ...] | None:
-    """The inputs in order, or None when one is wrong. With no `timeframes` (they were wrong) none is looked up."""
+    """The inputs in order, or None when one is wrong. With no `timeframes` or no `fuzzy_sets`, which were wrong then,
+    references to them are not looked up."""
 
     def read_input(value: Any, path: Path, findings: Findings) -> Any:
         faults = len(findings.faults)
@@ -51,9 +52,9 @@ def read_inputs(
 
 
 def _check_fuzzy_set(id: object, path: Path, fuzzy_sets: FuzzySets, findings: Findings) -> None:
-    if not isinstance(id, str) or id not in fuzzy_sets:
+    if fuzzy_sets and (not isinstance(id, str) or id not in fuzzy_sets):
         known = f"one of {', '.join(list(fuzzy_sets)[:20])}; the nearest is {nearest(str(id), fuzzy_sets)!r}"
-        findings.wrong(path, f"there is no fuzzy set {shown(id)}", known if fuzzy_sets else "define it in fuzzy_sets")
+        findings.wrong(path, f"there is no fuzzy set {shown(id)}", known)
 
 
 def _timeframes(value: Any, path: Path, known: tuple[str, ...], findings: Findings) -> tuple[str, ...]:
@@ -66,7 +67,8 @@ def _timeframes(value: Any, path: Path, known: tuple[str, ...], findings: Findin
     for position, timeframe in enumerate(chosen):
         if known and timeframe not in known:
             where = path if isinstance(value, str) else (*path, position)
-            findings.wrong(where, f"{timeframe!r} is not among the timeframes of training_data", one_of((*known, "all")))
+            problem = f"{timeframe!r} is not among the timeframes of training_data"
+            findings.wrong(where, problem, one_of((*known, "all")))
     return tuple(chosen)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from ktrdr.training.strategy.findings import Findings, Path
-from ktrdr.training.strategy.keys import REQUIRED, Entries, Key, entries, overlay, read, report_unknown
+from ktrdr.training.strategy.keys import REQUIRED, Entries, Key, entries, read, read_overlaid, report_unknown
 from ktrdr.training.strategy.model import Activation, Mlp, Model
 from ktrdr.training.strategy.values import choice, listing, not_yet, number, whole
 
@@ -59,7 +59,7 @@ def _read_model(path: Path, given: Entries, architecture: Entries, findings: Fin
     if kind.is_wrong:
         return None
     keys = ARCHITECTURES[kind["type"]]
-    section = read(overlay(beside, architecture, findings), (*path, "architecture"), keys, findings)
+    section = read_overlaid(beside, architecture, (*path, "architecture"), keys, findings)
     if section.is_wrong:
         return None
     return Model(type=kind["type"], architecture=Mlp(**section.values))

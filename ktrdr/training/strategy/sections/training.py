@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from ktrdr.training.strategy.findings import WRONG, Findings, Path
-from ktrdr.training.strategy.keys import REQUIRED, Entries, Key, Section, entries, overlay, read, read_variant
-from ktrdr.training.strategy.model import EarlyStopping, Loss, Optimizer, OutputFormat, Scheduler, Training
+from ktrdr.training.strategy.keys import REQUIRED, Entries, Key, Section, entries, read, read_overlaid, read_variant
+from ktrdr.training.strategy.model import EarlyStopping, Loss, LossName, Optimizer, OutputFormat, Scheduler, Training
 from ktrdr.training.strategy.sections.labels import DEFAULT, check_labels
 from ktrdr.training.strategy.values import choice, flag, number, switch, whole
 
@@ -41,7 +41,7 @@ _DATA_SPLIT = (
     Key("test", _FACTOR, REQUIRED, example="test: 0.15"),
 )
 #: Output format → its losses, the first being the default.
-LOSSES: dict[OutputFormat, tuple[str, ...]] = {
+LOSSES: dict[OutputFormat, tuple[LossName, ...]] = {
     "classification": ("cross_entropy", "focal"),
     "regression": ("huber", "mse"),
 }
@@ -81,7 +81,8 @@ def _early_stopping(value: Any, path: Path, findings: Findings) -> Any:
     section = read(given, path, _EARLY_STOPPING, findings)
     if section.is_wrong:
         return WRONG
-    return EarlyStopping(**section.values) if section.values.pop("enabled") else None
+    is_enabled = section.values.pop("enabled")
+    return EarlyStopping(**section.values) if is_enabled else None
 
 
 def _data_split(value: Any, path: Path, findings: Findings) -> Any:
@@ -117,7 +118,7 @@ def read_training(value: object, from_model: Entries, findings: Findings) -> Sec
     """The checked keys of `training`, laid over those of `model.training`."""
     path: Path = ("training",)
     given = entries(value, path, findings)
-    section = read(overlay(from_model, given or {}, findings), path, _TRAINING, findings)
+    section = read_overlaid(from_model, given or {}, path, _TRAINING, findings)
     section.is_wrong |= given is None
     optimizer = section["optimizer"]
     for name in ("learning_rate", "weight_decay") if optimizer else ():
@@ -131,7 +132,7 @@ def build_training(section: Section, output_format: OutputFormat) -> Training:
     """Only for a section without a fault, and one that agrees with the output format."""
     optimizer = section["optimizer"] or Section(section.path, {"type": "adam"})
     weight_decay = next((s["weight_decay"] for s in (optimizer, section) if s["weight_decay"] is not None), None)
-    loss = section["loss"] or LOSSES[output_format][0]
+    loss: LossName = section["loss"] or LOSSES[output_format][0]
     parameter, default = LOSS_PARAMETERS.get(loss, (None, None))
     return Training(
         epochs=section["epochs"],

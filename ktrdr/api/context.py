@@ -1,0 +1,49 @@
+"""What every endpoint has at hand. Imports the store and this package's own parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from ktrdr.api.compute import Compute
+from ktrdr.api.submissions import StrategyCache
+from ktrdr.api.watch import LogWatch
+from ktrdr.jobs.events import JobId
+from ktrdr.jobs.identity import is_job_id
+from ktrdr.jobs.refusals import UnknownJobError
+from ktrdr.settings import Settings
+from ktrdr.store import Store
+from ktrdr.store.group_commit import GroupCommit
+from ktrdr.store.reader import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    settings: Settings
+    store: Store
+    #: Every write goes here.
+    log: GroupCommit
+    #: Belongs to the event loop; its reads are bounded and take microseconds.
+    reader: Reader
+    watch: LogWatch
+    compute: Compute
+    strategies: StrategyCache
+
+
+def context_of(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+def actor_of(request: Request) -> str:
+    """Who asks, for the log. Without access control everyone on this machine is the same."""
+    return f"client:{request.client.host if request.client else 'unknown'}"
+
+
+def job_id_of(request: Request) -> JobId:
+    """The job that the path names. Raises UnknownJobError for what cannot be one."""
+    text = str(request.path_params["job_id"])
+    if not is_job_id(text):
+        raise UnknownJobError(text[:80])
+    return JobId(text)

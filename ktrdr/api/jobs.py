@@ -1,0 +1,160 @@
+"""Jobs over HTTP: submit, list, look at one, cancel. Imports jobs and the store."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+import time
+from typing import Annotated
+
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ktrdr.api.context import actor_of, context_of, job_id_of
+from ktrdr.api.requests import Body, read_json, read_query
+from ktrdr.api.submissions import JobRequest, prepare
+from ktrdr.api.views import JobPage, job_detail, job_view
+from ktrdr.clock import to_instant
+from ktrdr.jobs import decide
+from ktrdr.jobs.events import Instant, JobSubmitted
+from ktrdr.jobs.identity import make_job_id
+from ktrdr.jobs.refusals import IdempotencyKeyError
+from ktrdr.jobs.state import JobState, Status
+from ktrdr.problems import invalid
+from ktrdr.store.log import Transaction
+from ktrdr.store.projections import find_job_by_key
+from ktrdr.store.reader import JobFilter
+from ktrdr.training.faults import Fault
+from ktrdr.training.strategy.values import read_moment
+
+LARGEST_PAGE = 500
+
+
+class JobQuery(Body):
+    """Which jobs a list holds."""
+
+    status: tuple[Status, ...] = Field((), description="May be given several times.")
+    strategy: str | None = Field(None, max_length=200, description="The strategy's name.")
+    symbol: str | None = Field(None, max_length=64)
+    label: tuple[Annotated[str, Field(pattern=r"^[^\s=,]+=[^\s=,]+$")], ...] = Field(
+        (), description="As `key=value`; a job must carry all of them."
+    )
+    submitted_from: str | None = Field(None, description="First moment of submission.")
+    submitted_until: str | None = Field(None, description="Last moment of submission; a bare date includes that day.")
+    limit: int = Field(50, ge=1, le=LARGEST_PAGE)
+    cursor: str | None = Field(None, max_length=64, description="From `next_cursor` of the page before.")
+
+
+class CancelRequest(Body):
+    """Why a job shall stop."""
+
+    reason: str = Field("", max_length=1000)
+
+
+async def submit(request: Request) -> Response:
+    """Accepts a training: 202 with the job, which waits for a worker now."""
+    context = context_of(request)
+    key = request.headers.get("idempotency-key")
+    if key is not None and not 0 < len(key) <= 255:
+        raise invalid([Fault(("Idempotency-Key",), f"has {len(key)} characters", "1 to 255")])
+    submitted = prepare(
+        await read_json(request, JobRequest),
+        key,
+        default_target=context.settings.default_target,
+        reader=context.reader,
+        cache=context.strategies,
+    )
+    actor = actor_of(request)
+    state = await context.log.write(lambda transaction: submit_once(transaction, submitted, actor))
+    return JSONResponse(job_view(state), 202, {"Location": str(request.url_for("job", job_id=state.job_id).path)})
+
+
+def submit_once(transaction: Transaction, submitted: JobSubmitted, actor: str) -> JobState:
+    """Creates the job, or finds the one that the same request created before."""
+    key = submitted.idempotency_key
+    known = find_job_by_key(transaction, key) if key else None
+    if known is not None and key:
+        job_id, digest = known
+        if digest != submitted.request_digest:
+            raise IdempotencyKeyError(key, job_id)
+        return transaction.state(job_id)
+    job_id = make_job_id(time.time_ns() // 1_000_000, secrets.token_bytes(10))
+    return transaction.change(job_id, lambda state: decide.submit(state, submitted), actor=actor)
+
+
+async def list_jobs(request: Request) -> Response:
+    """A page of jobs, newest first."""
+    query = read_query(request, JobQuery)
+    faults: list[Fault] = []
+    wanted = JobFilter(
+        statuses=[str(status) for status in query.status],
+        name=query.strategy,
+        symbol=query.symbol,
+        labels=[(key, value) for key, _, value in (label.partition("=") for label in query.label)],
+        submitted_from=_instant(query.submitted_from, "submitted_from", faults, end=False),
+        submitted_until=_instant(query.submitted_until, "submitted_until", faults, end=True),
+    )
+    before = _read_cursor(query.cursor, faults)
+    if faults:
+        raise invalid(faults)
+    found = context_of(request).reader.jobs(wanted, before=before, limit=query.limit + 1)
+    page, is_last = found[: query.limit], len(found) <= query.limit
+    next_cursor = None if is_last else _write_cursor(page[-1][0])
+    headers = {}
+    if next_cursor:
+        url = request.url.include_query_params(cursor=next_cursor)
+        headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
+    return JSONResponse(JobPage(jobs=[job_view(state) for _, state in page], next_cursor=next_cursor), headers=headers)
+
+
+async def show(request: Request) -> Response:
+    """One job with everything that it was submitted with; the ETag is its version."""
+    context, job_id = context_of(request), job_id_of(request)
+    state = context.reader.job(job_id)
+    etag = f'"v{state.version}"'
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers={"ETag": etag})
+    return JSONResponse(job_detail(state, context.reader.submission(job_id)), headers={"ETag": etag})
+
+
+async def cancel(request: Request) -> Response:
+    """Asks a job to stop: 202 while its worker still has to, 200 once it has."""
+    context, job_id, actor = context_of(request), job_id_of(request), actor_of(request)
+    has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+    asked = await read_json(request, CancelRequest) if has_body else CancelRequest()
+    state = await context.log.write(
+        lambda transaction: transaction.change(
+            job_id, lambda state: decide.request_cancellation(state, by=actor, reason=asked.reason), actor=actor
+        )
+    )
+    return JSONResponse(job_view(state), 200 if state.status.is_final else 202)
+
+
+def _instant(text: str | None, name: str, faults: list[Fault], *, end: bool) -> Instant | None:
+    if text is None:
+        return None
+    moment = read_moment(text, end_of_day=end)
+    if moment is None:
+        faults.append(Fault((name,), f"{text[:80]!r} is not a moment", "write 2024-05-31 or 2024-05-31T12:00:00Z"))
+        return None
+    return to_instant(moment)
+
+
+def _write_cursor(position: int) -> str:
+    return base64.urlsafe_b64encode(f"before:{position}".encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str | None, faults: list[Fault]) -> int | None:
+    if cursor is None:
+        return None
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        kind, _, position = text.partition(":")
+        if kind != "before":
+            raise ValueError(text)
+        return int(position)
+    except (ValueError, binascii.Error):
+        faults.append(Fault(("cursor",), f"{cursor!r} is no cursor", "use next_cursor of the page before, unchanged"))
+        return None

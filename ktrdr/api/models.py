@@ -1,0 +1,88 @@
+"""Finished models over HTTP: download one, predict with one. Imports the store."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ktrdr.api import heavy
+from ktrdr.api.context import Context, context_of, job_id_of
+from ktrdr.api.requests import Body, read_json
+from ktrdr.api.submissions import find_prices
+from ktrdr.jobs.events import JobId
+from ktrdr.jobs.state import JobState, Status
+from ktrdr.problems import conflict, invalid, unavailable
+from ktrdr.training.faults import Fault
+
+
+class Bar(Body):
+    time: str = Field(max_length=40, description="When the bar opens, ISO 8601; UTC unless it says otherwise.")
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+class PredictRequest(Body):
+    """What to predict from: stored prices of a symbol, or bars."""
+
+    symbol: str | None = Field(None, max_length=64, description="Its newest stored prices.")
+    bars: list[Bar] | None = Field(None, max_length=100_000, description="Oldest first, warm-up included.")
+    last: int = Field(1, ge=1, le=10_000, description="How many of the newest bars to predict at.")
+
+
+async def download(request: Request) -> Response:
+    """The model's folder as a zip; `sha256sum -c SHA256SUMS` inside it checks every file."""
+    context, job_id = context_of(request), job_id_of(request)
+    digest, folder = _model_of(context, job_id)
+    headers = {"Content-Disposition": f'attachment; filename="model-{job_id}.zip"', "ETag": f'"{digest}"'}
+    return Response(await asyncio.to_thread(_zip, folder), media_type="application/zip", headers=headers)
+
+
+async def predict(request: Request) -> Response:
+    """Probabilities and decisions of a finished model."""
+    context, job_id = context_of(request), job_id_of(request)
+    asked = await read_json(request, PredictRequest)
+    _, folder = _model_of(context, job_id)
+    if (asked.symbol is None) == (asked.bars is None):
+        raise invalid([Fault((), "exactly one of symbol and bars is needed")])
+    rows: list[dict[str, Any]]
+    if asked.bars is not None:
+        rows = await context.compute.run(
+            heavy.predict_bars, folder, [bar.model_dump() for bar in asked.bars], asked.last
+        )
+    else:
+        state = context.reader.job(job_id)
+        price = find_prices([asked.symbol or ""], state.timeframes, context.reader)[0]
+        rows = await context.compute.run(
+            heavy.predict, folder, context.store.prices.path(price["digest"]), price["digest"], asked.last
+        )
+    return JSONResponse({"job_id": job_id, "symbol": asked.symbol, "predictions": rows})
+
+
+def _model_of(context: Context, job_id: JobId) -> tuple[str, Path]:
+    state: JobState = context.reader.job(job_id)
+    if state.status is not Status.COMPLETED or state.model_digest is None:
+        fix = "wait until it has completed" if not state.status.is_final else "submit it again"
+        raise conflict(f"job {job_id} is {state.status}, so it has no model", fix=fix)
+    folder = context.store.models.path(state.model_digest)
+    if not folder.exists():
+        raise unavailable(f"the model {state.model_digest} is not in {folder.parent}")
+    return state.model_digest, folder
+
+
+def _zip(folder: Path) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.iterdir()):
+            # A fixed time of entry: one model gives one zip.
+            archive.writestr(zipfile.ZipInfo(path.name), path.read_bytes(), zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()

@@ -1,0 +1,86 @@
+"""Reading a request: its body within bounds, its JSON into a model, every fault with its place.
+
+Imports starlette and pydantic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.requests import Request
+
+from ktrdr.problems import invalid, too_large, unsupported_media_type
+from ktrdr.training.faults import Fault
+
+JSON_LIMIT = 1_000_000
+ModelType = TypeVar("ModelType", bound="Body")
+
+
+class Body(BaseModel):
+    """A request body or query: nothing unknown, nothing converted silently."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The whole body. Raises the problem `too-large` as soon as it is known to be."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > limit:
+        raise too_large(limit)
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise too_large(limit)
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def read_json(request: Request, model: type[ModelType]) -> ModelType:
+    """The body as a model. Raises a problem that lists every fault."""
+    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise unsupported_media_type(kind, "application/json")
+    body = await read_body(request, JSON_LIMIT)
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise invalid(faults_of(error)) from None
+
+
+def read_query(request: Request, model: type[ModelType]) -> ModelType:
+    """The query parameters as a model, text converted to what its fields need.
+
+    A parameter that is given several times becomes a list, and so does each whose field wants one.
+    """
+    values: dict[str, Any] = {}
+    for name in request.query_params:
+        given = request.query_params.getlist(name)
+        field = model.model_fields.get(name)
+        wants_list = field is not None and str(field.annotation).startswith("tuple")
+        values[name] = tuple(given) if wants_list or len(given) > 1 else given[0]
+    try:
+        return model.model_validate(values, strict=False)
+    except ValidationError as error:
+        raise invalid(faults_of(error)) from None
+
+
+def faults_of(error: ValidationError) -> list[Fault]:
+    """What a model found wrong, each with its place."""
+    return [_fault(detail) for detail in error.errors(include_url=False)]
+
+
+def _fault(detail: Mapping[str, Any]) -> Fault:
+    path: Sequence[str | int] = detail["loc"]
+    given = repr(detail["input"])
+    match detail["type"]:
+        case "json_invalid":
+            return Fault((), f"the body is not JSON: {detail['ctx']['error']}")
+        case "missing":
+            return Fault(tuple(path), "is missing")
+        case "extra_forbidden":
+            return Fault(tuple(path), "is not known here")
+    message = detail["msg"][0].lower() + detail["msg"][1:]
+    return Fault(tuple(path), f"{given if len(given) < 80 else given[:77] + '…'} is not possible: {message}")

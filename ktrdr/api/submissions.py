@@ -1,0 +1,178 @@
+"""From a request to the event that begins a job: the strategy resolved, every name looked up, every fault told.
+
+Imports the grammar, jobs and the store.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from ktrdr import __version__, sample
+from ktrdr.api.requests import Body
+from ktrdr.clock import to_instant
+from ktrdr.jobs.canonical import Encoded, dumps
+from ktrdr.jobs.events import Instant, JobSubmitted, Target
+from ktrdr.store.reader import Reader
+from ktrdr.training.faults import Fault, InvalidInputError
+from ktrdr.training.strategy.parse import from_mapping, parse, to_mapping
+
+Label = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[^\s=,]+$")]
+
+
+class JobRequest(Body):
+    """A training to be done."""
+
+    strategy: str | dict[str, Any] = Field(
+        description="The strategy file as YAML or JSON text, or as an object, or the name of a stored or sample one."
+    )
+    symbols: list[str] | None = Field(None, max_length=1000, description="In place of the file's.")
+    timeframes: list[str] | None = Field(None, max_length=10, description="In place of the file's.")
+    start: str | None = Field(None, description="First moment of the data, in place of the file's.")
+    end: str | None = Field(None, description="Last moment; a bare date means to the end of that day.")
+    seed: int = Field(0, ge=0, lt=2**53, description="Equal seeds give equal models.")
+    target: Target | None = Field(None, strict=False, description="Which workers may run it.")
+    priority: int = Field(0, ge=-1000, le=1000, description="Higher runs first.")
+    labels: dict[Label, Label] = Field(default_factory=dict, max_length=32)
+    max_attempts: int = Field(3, ge=1, le=100, description="Tries before the job counts as failed.")
+    strict: bool = Field(False, description="Count warnings of the strategy file as faults.")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A strategy as a job carries it."""
+
+    name: str
+    mapping: Encoded
+    symbols: tuple[str, ...]
+    timeframes: tuple[str, ...]
+    start: Instant | None
+    end: Instant | None
+    warnings: tuple[str, ...]
+
+
+class StrategyCache:
+    """Strategies resolved before, so that one submitted again with the same values is not parsed again."""
+
+    def __init__(self, largest: int = 256) -> None:
+        self._largest = largest
+        self._resolved: OrderedDict[object, Resolved] = OrderedDict()
+
+    def resolve(self, source: str | Mapping[str, Any], request: JobRequest) -> Resolved:
+        """The strategy with the request's values applied. Raises InvalidInputError with every fault."""
+        changes = {
+            "symbols": request.symbols, "timeframes": request.timeframes, "start": request.start, "end": request.end,
+            "strict": request.strict,
+        }  # fmt: skip
+        text = source if isinstance(source, str) else dumps(source)
+        key = (text, dumps(changes))
+        found = self._resolved.get(key)
+        if found is None:
+            found = self._resolved[key] = _resolve(source, changes)
+            if len(self._resolved) > self._largest:
+                self._resolved.popitem(last=False)
+        else:
+            self._resolved.move_to_end(key)
+        return found
+
+
+def prepare(
+    request: JobRequest,
+    idempotency_key: str | None,
+    *,
+    default_target: Target,
+    reader: Reader,
+    cache: StrategyCache,
+) -> JobSubmitted:
+    """The event that submits the job. Raises InvalidInputError with every fault of the request."""
+    try:
+        resolved = cache.resolve(strategy_source(request.strategy, reader), request)
+    except ValueError as error:  # plain data that canonical JSON cannot hold
+        raise InvalidInputError([Fault(("strategy",), str(error))]) from None
+    except InvalidInputError as error:
+        raise InvalidInputError([_within_strategy(fault) for fault in error.faults]) from None
+    return JobSubmitted(
+        name=resolved.name,
+        strategy=resolved.mapping,
+        symbols=resolved.symbols,
+        timeframes=resolved.timeframes,
+        start=resolved.start,
+        end=resolved.end,
+        prices=find_prices(resolved.symbols, resolved.timeframes, reader),
+        seed=request.seed,
+        target=request.target or default_target,
+        priority=request.priority,
+        labels=request.labels,
+        max_attempts=request.max_attempts,
+        warnings=resolved.warnings,
+        idempotency_key=idempotency_key,
+        request_digest=request_digest(request),
+        code_version=__version__,
+    )
+
+
+def request_digest(request: JobRequest) -> str:
+    """What tells a repeated request from another: its content, whatever the order of its keys."""
+    return sha256(request.model_dump_json().encode()).hexdigest()
+
+
+def strategy_source(given: str | Mapping[str, Any], reader: Reader) -> str | Mapping[str, Any]:
+    """The strategy itself, where the request gives the name of a stored or sample one."""
+    if not isinstance(given, str) or "\n" in given or ":" in given or "{" in given:
+        return given
+    samples = sample.strategies()
+    source = reader.strategy_source(given) or samples.get(given)
+    if source is None:
+        known = ", ".join(sorted({*reader.strategy_names(), *samples}))
+        raise InvalidInputError([Fault((), f"there is no strategy {given[:80]!r}", f"there are: {known}")])
+    return source
+
+
+def find_prices(symbols: Sequence[str], timeframes: Sequence[str], reader: Reader) -> tuple[dict[str, str], ...]:
+    """The price data that the symbols mean today. Raises InvalidInputError for those without any."""
+    found, faults = [], []
+    for timeframe in timeframes:
+        for number, symbol in enumerate(symbols):
+            digest = reader.dataset_digest(symbol, timeframe)
+            if digest is None:
+                known = ", ".join(f"{d.symbol} {d.timeframe}" for d in reader.datasets()) or "none yet"
+                faults.append(
+                    Fault(
+                        ("symbols", number),
+                        f"there are no {timeframe} prices of {symbol!r}",
+                        f"import them with: ktrdr data import FILE --symbol {symbol}; imported so far: {known[:500]}",
+                    )
+                )
+            else:
+                found.append({"symbol": symbol, "timeframe": timeframe, "digest": digest})
+    if faults:
+        raise InvalidInputError(faults)
+    return tuple(found)
+
+
+def _resolve(source: str | Mapping[str, Any], changes: Mapping[str, Any]) -> Resolved:
+    parsed = parse(source, **changes) if isinstance(source, str) else from_mapping(source, **changes)
+    strategy = parsed.strategy
+    return Resolved(
+        name=strategy.name,
+        mapping=Encoded(to_mapping(strategy)),
+        symbols=strategy.data.symbols,
+        timeframes=strategy.data.timeframes,
+        start=_instant(strategy.data.start),
+        end=_instant(strategy.data.end),
+        warnings=tuple(map(str, parsed.warnings)),
+    )
+
+
+def _instant(moment: datetime | None) -> Instant | None:
+    return to_instant(moment) if moment else None
+
+
+def _within_strategy(fault: Fault) -> Fault:
+    return Fault(("strategy", *fault.path), fault.problem, fault.fix)

@@ -1,0 +1,127 @@
+"""The settings of one process: read once from the environment, then handed down. Imports the standard library only.
+
+`ktrdr config` lists them; each field's environment variable and meaning are in `SETTINGS`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ktrdr.jobs.events import Target
+from ktrdr.training.faults import Fault, InvalidInputError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    home: Path
+    #: None = `ktrdr.db` in the home folder.
+    database_url: str | None
+    #: Where clients find the API.
+    url: str
+    host: str
+    port: int
+    #: auto, cpu, cuda, cuda:1, mps.
+    device: str
+    default_target: Target
+    slots: int
+    lease_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: the variable that holds it, what it means, its default, and how its text is read."""
+
+    variable: str
+    meaning: str
+    default: Callable[[Mapping[str, Any]], Any]
+    read: Callable[[str], Any]
+    #: What a right value looks like.
+    expected: str
+
+
+def _default_home(_: Mapping[str, Any]) -> Path:
+    from platformdirs import user_data_path
+
+    return user_data_path("ktrdr", appauthor=False)
+
+
+def _target(text: str) -> Target:
+    return Target(text.lower())
+
+
+def _bounded(low: float, high: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        value = float(text)
+        if not low <= value <= high:
+            raise ValueError(text)
+        return value
+
+    return read
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise ValueError(text)
+        return value
+
+    return read
+
+
+#: Field of `Settings` → what it is. Later defaults may use earlier values.
+SETTINGS: dict[str, Setting] = {
+    "home": Setting(
+        "KTRDR_HOME", "folder of database, prices and models", _default_home,
+        lambda text: Path(text).expanduser().absolute(), "a folder on a local disk",
+    ),
+    "database_url": Setting(
+        "KTRDR_DATABASE_URL", "the database; without it ktrdr.db in the home folder", lambda _: None,
+        str, "sqlite:////path/to/ktrdr.db",
+    ),
+    "host": Setting("KTRDR_HOST", "address that the API listens on", lambda _: "127.0.0.1", str, "an IP address"),
+    "port": Setting("KTRDR_PORT", "port that the API listens on", lambda _: 8321, _whole(0, 65535), "0 to 65535"),
+    "url": Setting(
+        "KTRDR_URL", "where clients and host workers find the API",
+        lambda earlier: f"http://{earlier['host']}:{earlier['port']}", lambda text: text.rstrip("/"),
+        "http://127.0.0.1:8321",
+    ),
+    "device": Setting(
+        "KTRDR_DEVICE", "what to compute on", lambda _: "auto", str.lower, "auto, cpu, cuda, cuda:N or mps",
+    ),
+    "default_target": Setting(
+        "KTRDR_DEFAULT_TARGET", "which workers run a job that does not say", lambda _: Target.AUTO,
+        _target, "local, host or auto",
+    ),
+    "slots": Setting(
+        "KTRDR_SLOTS", "jobs that one worker runs at once", lambda _: 1, _whole(1, 256), "1 to 256",
+    ),
+    "lease_seconds": Setting(
+        "KTRDR_LEASE_SECONDS", "a worker not heard of for so long counts as lost", lambda _: 15.0,
+        _bounded(0.5, 3600), "0.5 to 3600 seconds",
+    ),
+}  # fmt: skip
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings that the environment gives. Raises InvalidInputError with every wrong variable."""
+    values: dict[str, Any] = {}
+    faults: list[Fault] = []
+    for field, setting in SETTINGS.items():
+        text = environment.get(setting.variable, "").strip()
+        try:
+            values[field] = setting.read(text) if text else setting.default(values)
+        except ValueError:
+            faults.append(Fault((setting.variable,), f"{text!r} is not possible", f"give {setting.expected}"))
+            values[field] = setting.default(values)
+    if "KTRDR_DEFAULT_TARGET" not in environment and environment.get("USE_TRAINING_HOST_SERVICE"):
+        # The switch that this format's users know from elsewhere.
+        wanted = environment["USE_TRAINING_HOST_SERVICE"].strip().lower()
+        values["default_target"] = Target.HOST if wanted in ("1", "true", "yes", "on") else Target.LOCAL
+    if faults:
+        raise InvalidInputError(faults)
+    return Settings(**values)

@@ -1,0 +1,168 @@
+"""Inside the job process: waits for a job, trains it, tells what happens. Imports training; no database, no HTTP.
+
+The process stays warm between jobs, with torch imported, so that a job starts within milliseconds; it trains one job
+at a time, because two trainings in one process would share torch's random generator.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import signal
+import sys
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Protocol
+
+from ktrdr.training.progress import (
+    BatchFinished,
+    CancellationToken,
+    Progress,
+    StageStarted,
+    TrainingCancelledError,
+    TrainingFailedError,
+)
+from ktrdr.worker.messages import Broke, Ended, Ready, Stopped, Train, Trained
+
+logger = logging.getLogger(__name__)
+
+#: The log holds at most one progress event of a batch per this time.
+BATCH_SECONDS = 0.3
+_PR_SET_PDEATHSIG = 1
+
+
+class RequestLook(Protocol):
+    """Looks for a cancellation request: None, or when it was made, in seconds since 1970."""
+
+    def __call__(self) -> float | None: ...
+
+
+class CountingToken(CancellationToken):
+    """Answers the training's looks, and knows afterwards how many batches began although the request was there."""
+
+    def __init__(self, look: RequestLook) -> None:
+        self._look = look
+        self._requested_at: float | None = None
+        #: When the training was last told to go on: the beginnings of its newest batches.
+        self._begun: deque[float] = deque(maxlen=100_000)
+
+    def is_cancellation_requested(self) -> bool:
+        self._requested_at = self._look()
+        if self._requested_at is not None:
+            return True
+        self._begun.append(time.time())
+        return False
+
+    def begin_stage(self) -> None:
+        self._begun.clear()
+
+    @property
+    def batches_after_request(self) -> int:
+        return sum(begun > self._requested_at for begun in self._begun) if self._requested_at else 0
+
+
+def run_child(make_look: Callable[[Train, Connection], RequestLook]) -> None:
+    """The whole life of a job process, whose pipe is the descriptor in its first argument.
+
+    `make_look` gives the way to see a cancellation of a job, which differs between local and host workers.
+    """
+    _end_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the worker decides what it means
+    pipe = Connection(int(sys.argv[1]))
+    from ktrdr.training.determinism import make_deterministic, numeric_profile
+    from ktrdr.training.device_manager import DeviceManager
+    from ktrdr.training.run import train  # noqa: F401  # imported now, so that the first job does not wait for it
+
+    make_deterministic()
+    capabilities = asdict(DeviceManager().capabilities())
+    pipe.send(Ready(capabilities=capabilities, numeric_profile=numeric_profile()))
+    while True:
+        try:
+            message = pipe.recv()
+        except EOFError:
+            return  # the worker has gone
+        if isinstance(message, Train):
+            pipe.send(_train(message, pipe, CountingToken(make_look(message, pipe))))
+
+
+def _train(job: Train, pipe: Connection, token: CountingToken) -> Ended:
+    where = ""
+    last_batch_sent = 0.0
+
+    def tell(progress: Progress) -> None:
+        nonlocal where, last_batch_sent
+        match progress:
+            case StageStarted():
+                token.begin_stage()
+                where = progress.name
+            case BatchFinished():
+                where = f"epoch {progress.epoch}, batch {progress.batch}"
+                now = time.monotonic()
+                if now - last_batch_sent < BATCH_SECONDS:
+                    return
+                last_batch_sent = now
+        pipe.send(progress)
+
+    try:
+        return _run(job, tell, token)
+    except TrainingCancelledError:
+        return Stopped(batches_after_request=token.batches_after_request, where=where)
+    except TrainingFailedError as error:
+        return Broke(kind=error.kind, message=str(error), where=error.where or where, fix=error.fix, retryable=False)
+    except MemoryError:
+        return Broke(
+            kind="out_of_memory",
+            message="the training needs more memory than there is",
+            where=where,
+            fix="use fewer bars, features or hidden units, or run it on a larger machine",
+            retryable=True,
+        )
+    except OSError as error:
+        return Broke(kind="storage", message=str(error), where=where, fix="free some space and retry", retryable=True)
+    except Exception as error:
+        logger.exception("job %s broke", job.job_id)
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        return Broke(
+            kind="unexpected_error",
+            message=f"{type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno})",
+            where=where,
+            fix="this is a fault of ktrdr; the worker's log has the details",
+            retryable=False,
+        )
+
+
+def _run(job: Train, tell: Callable[[Progress], None], token: CancellationToken) -> Trained:
+    from ktrdr.training.device_manager import DeviceManager
+    from ktrdr.training.prices import read
+    from ktrdr.training.run import train
+    from ktrdr.training.specification import PriceReference, Specification
+    from ktrdr.training.strategy.parse import from_mapping
+
+    references = tuple(PriceReference(**price) for price in job.prices)
+    result = train(
+        Specification(strategy=from_mapping(job.strategy).strategy, prices=references, seed=job.seed),
+        read_prices=lambda price: read(job.price_folder / f"{price.digest}.npy", price.digest),
+        output=job.output,
+        capabilities=DeviceManager().capabilities(),
+        progress_callback=tell,
+        cancellation_token=token,
+    )
+    return Trained(
+        model_digest=result.model_digest,
+        weights_digest=result.weights_digest,
+        metrics=result.metrics,
+        symbol_metrics=result.per_symbol_metrics,
+        epochs_trained=result.epochs_trained,
+        best_epoch=result.best_epoch,
+    )
+
+
+def _end_with_parent() -> None:
+    """Lets the kernel end this process when the worker dies (prctl(2), Linux): an orphan would train for nobody."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,0 +1,81 @@
+"""What a worker and its job process say to each other, over one pipe. Imports jobs and training's progress only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ktrdr.jobs.events import CancelOutcome
+from ktrdr.training.progress import Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """The job process has imported everything and waits for work."""
+
+    capabilities: Mapping[str, Any]
+    numeric_profile: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Train:
+    """One job to run: what JobSubmitted says of it, and where its files are."""
+
+    job_id: str
+    strategy: Mapping[str, Any]
+    #: `{symbol, timeframe, digest}` each.
+    prices: tuple[Mapping[str, Any], ...]
+    seed: int
+    #: Folder with the price data, one `<digest>.npy` each.
+    price_folder: Path
+    #: Where the model shall appear; does not exist yet.
+    output: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    """A cancellation was requested: for a process that cannot look into the log itself."""
+
+    #: On this machine's clock, seconds since 1970.
+    requested_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """The model lies in `output`."""
+
+    model_digest: str
+    weights_digest: str
+    metrics: Mapping[str, Any]
+    symbol_metrics: Mapping[str, Any]
+    epochs_trained: int
+    best_epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """The training saw the cancellation and stopped."""
+
+    #: Batches that began after the request was recorded; None where the process could not say any more.
+    batches_after_request: int | None
+    where: str
+    outcome: CancelOutcome = CancelOutcome.STOPPED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broke:
+    """The training ended without a model."""
+
+    kind: str
+    message: str
+    where: str
+    fix: str
+    #: Whether another attempt could end better.
+    retryable: bool
+
+
+Ended = Trained | Stopped | Broke
+FromChild = Ready | Progress | Ended
+ToChild = Train | Cancel

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ktrdr.store.files import Prices
+from ktrdr.files import Prices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,6 +101,8 @@ async def claim(request: Request) -> Response:
     deadline = asyncio.get_running_loop().time() + asked.wait
     while not context.watch.is_stopping:
         change = context.watch.next_change()
+        if await request.is_disconnected():
+            break  # a worker that has gone must not be given a job
         if context.reader.has_queued(HOST):
             state = await context.log.write(
                 lambda transaction: leases.claim_next(

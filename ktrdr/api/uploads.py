@@ -15,10 +15,10 @@ from starlette.responses import FileResponse, JSONResponse, Response
 
 from ktrdr.api.context import context_of, job_id_of
 from ktrdr.api.requests import read_body
+from ktrdr.files import checked_digest, sync_folder
 from ktrdr.jobs import decide
 from ktrdr.problems import Problem, invalid, not_found
 from ktrdr.store import Store
-from ktrdr.store.files import checked_digest, sync_folder
 from ktrdr.training.faults import Fault
 from ktrdr.training.model_directory import SUMS, SavedModelError, read_directory
 

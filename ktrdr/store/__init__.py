@@ -10,9 +10,9 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from ktrdr.files import Models, Prices
 from ktrdr.store.database import open_engine
 from ktrdr.store.doorbell import Doorbell, Watch
-from ktrdr.store.files import Models, Prices
 from ktrdr.store.log import LEASE_SECONDS, Log
 from ktrdr.store.migrate import migrate
 from ktrdr.store.reader import Reader

@@ -5,17 +5,22 @@ Imports the standard library and the messages only; torch is imported on the oth
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
+import threading
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
 from ktrdr.training.progress import Progress
 from ktrdr.worker.messages import Ended, FromChild, Ready, ToChild
 
-#: torch takes this long to import on a slow disk.
-START_SECONDS = 120.0
+logger = logging.getLogger(__name__)
+
+#: A child that ignores a cancellation for so long is asked to end, then ended.
+TERMINATE_AFTER_SECONDS = 5.0
+KILL_AFTER_SECONDS = 10.0
 
 
 class JobProcessDiedError(Exception):
@@ -23,13 +28,17 @@ class JobProcessDiedError(Exception):
 
 
 class JobProcess:
-    """One child process that runs `module`; see `ktrdr.worker.child`."""
+    """A child process that runs `module` (see `ktrdr.worker.child`), and its successor should it die."""
 
     def __init__(self, module: str) -> None:
+        self._module = module
+        self._start()
+
+    def _start(self) -> None:
         ours, theirs = Pipe()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module, str(theirs.fileno())],
+                [sys.executable, "-m", self._module, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 # One thread per job, before any library reads it: results do not depend on the number of cores.
@@ -39,16 +48,33 @@ class JobProcess:
         self.pipe: Connection[Any, Any] = ours
         self._ready: Ready | None = None
 
-    def wait_until_ready(self) -> Ready:
-        """What the process can do, once it is warm. Raises JobProcessDiedError."""
-        if self._ready is None:
-            if not self.pipe.poll(START_SECONDS):
-                raise JobProcessDiedError(f"the job process was not ready after {START_SECONDS:.0f} s")
-            message = self.receive()
-            if not isinstance(message, Ready):
-                raise JobProcessDiedError(f"the job process began with {message}")
-            self._ready = message
-        return self._ready
+    def restart(self) -> None:
+        """Ends the process, whatever it does, and starts another."""
+        self.kill()
+        self._start()
+
+    def ready(self, stopping: threading.Event) -> Ready | None:
+        """What the process can do, once it is warm; started again if it has died. None if the worker stops first."""
+        while not stopping.is_set():
+            try:
+                if self._process.poll() is not None:
+                    self.restart()
+                if self._ready is None:
+                    self._ready = self._first_message(stopping)
+                return self._ready
+            except JobProcessDiedError as error:
+                logger.error("%s before it was ready; starting another", error)
+                stopping.wait(1.0)
+        return None
+
+    def _first_message(self, stopping: threading.Event) -> Ready | None:
+        while not self.pipe.poll(0.1):
+            if stopping.is_set():
+                return None
+        message = self.receive()
+        if not isinstance(message, Ready):
+            raise JobProcessDiedError(f"the job process began with {type(message).__name__}")
+        return message
 
     def send(self, message: ToChild) -> None:
         """Raises JobProcessDiedError."""
@@ -76,18 +102,22 @@ class JobProcess:
                 said.append(message)
         return said, None
 
-    def terminate(self) -> None:
-        self._process.terminate()
+    def press(self, seconds_since_request: float) -> bool:
+        """The ladder behind a cancellation that the process does not honour: SIGTERM after 5 s, SIGKILL after 10 s.
+
+        Gives whether it had to press.
+        """
+        if seconds_since_request > KILL_AFTER_SECONDS:
+            self._process.kill()
+        elif seconds_since_request > TERMINATE_AFTER_SECONDS:
+            self._process.terminate()
+        return seconds_since_request > TERMINATE_AFTER_SECONDS
 
     def kill(self) -> None:
         """Ends the process and waits until it is gone."""
         self._process.kill()
         self._process.wait()
         self.pipe.close()
-
-    @property
-    def is_alive(self) -> bool:
-        return self._process.poll() is None
 
     def _how_it_ended(self) -> str:
         code = self._process.wait()

@@ -28,9 +28,6 @@ from ktrdr.worker.reporting import completed, failed, process_died, to_event
 
 logger = logging.getLogger(__name__)
 
-#: A child that ignores a cancellation for so long is asked to end, then ended.
-TERMINATE_AFTER_SECONDS = 5.0
-KILL_AFTER_SECONDS = 10.0
 #: How long an idle worker waits before it looks again, should a ring of the doorbell be lost.
 IDLE_SECONDS = 0.25
 _CHILD = "ktrdr.worker.local_child"
@@ -56,8 +53,8 @@ class LocalTrainingOrchestrator:
         try:
             while not self._stopping.is_set():
                 self._watch.clear()
-                ready = self._warm_process()
-                claimed = self._claim(ready) if self._reader.has_queued("local") else None
+                ready = self._process.ready(self._stopping)
+                claimed = self._claim(ready) if ready and self._reader.has_queued("local") else None
                 if claimed is None:
                     self._watch.wait(IDLE_SECONDS)
                 else:
@@ -66,22 +63,6 @@ class LocalTrainingOrchestrator:
             self._process.kill()
             self._watch.close()
             self._reader.close()
-
-    def _warm_process(self) -> Ready:
-        if not self._process.is_alive:
-            self._replace_process()
-        while True:
-            try:
-                return self._process.wait_until_ready()
-            except JobProcessDiedError as error:
-                logger.error("the job process does not start: %s", error)
-                if self._stopping.wait(1.0):
-                    raise
-                self._replace_process()
-
-    def _replace_process(self) -> None:
-        self._process.kill()
-        self._process = JobProcess(_CHILD)
 
     def _claim(self, ready: Ready) -> JobState | None:
         return self._log.write(
@@ -100,7 +81,7 @@ class LocalTrainingOrchestrator:
             self._end(job, self._train(job, folder / "model"), folder / "model")
         except LeaseLostError as error:
             logger.warning("%s", error)
-            self._replace_process()  # it may still be training for nobody
+            self._process.restart()  # it may still be training for nobody
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -148,16 +129,11 @@ class LocalTrainingOrchestrator:
         return None
 
     def _press_cancellation(self, job_id: JobId) -> None:
-        """The ladder behind a cancellation that the child does not honour by itself."""
+        """Ends the child if it does not honour a cancellation by itself."""
         requested = self._reader.cancellation(job_id)
         if requested is None:
             return
-        age = (system_clock() - from_instant(requested[1])).total_seconds()
-        self._pressed = age > TERMINATE_AFTER_SECONDS
-        if age > KILL_AFTER_SECONDS:
-            self._process.kill()
-        elif self._pressed:
-            self._process.terminate()
+        self._pressed = self._process.press((system_clock() - from_instant(requested[1])).total_seconds())
 
     def _end(self, job: JobState, ended: Ended | None, model: Path) -> None:
         """Records how the attempt ended."""

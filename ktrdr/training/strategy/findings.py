@@ -33,10 +33,8 @@ class Findings:
 
     def wrong(self, path: Path, problem: str, fix: str = "") -> Any:
         """Records a fault and returns `WRONG`, so that a check can end with it."""
-        if not self.is_full:
+        if not self.is_full or not self.faults:  # however many warnings came before, one fault is always kept
             self.faults.append(Fault(path, problem, fix))
-        elif not self.faults:
-            self.faults.append(Fault(path, problem, fix))  # however many warnings came first, a fault is never lost
         return WRONG
 
     def warn(self, path: Path, problem: str, fix: str = "") -> None:

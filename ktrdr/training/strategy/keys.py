@@ -85,12 +85,14 @@ def read(given: Entries | None, path: Path, keys: Sequence[Key], findings: Findi
 def read_overlaid(below: Entries, above: Entries, path: Path, keys: Sequence[Key], findings: Findings) -> Section:
     """Reads two maps as one. Where both have a key `above` wins; the other value must be right all the same, and is
     reported as without effect unless it says the same."""
-    losing = {name: below[name] for name in below if name in above}
-    read(losing, path, [key for key in keys if losing.keys() & set(key.names)], findings)
-    for name, entry in losing.items():
-        if entry.value != above[name].value:
-            winner = ".".join(map(str, above[name].path))
-            findings.warn(entry.path, f"{shown(entry.value)} has no effect: {winner} wins")
+    losing = {name: entry for name, entry in below.items() if name in above}
+    for key in keys:
+        for name in losing.keys() & set(key.names):
+            _read_key(Section(path), losing, key, findings)
+            if losing[name].value != above[name].value:
+                winner = ".".join(map(str, above[name].path))
+                findings.warn(losing[name].path, f"{shown(losing[name].value)} has no effect: {winner} wins")
+    report_unknown(losing, [name for key in keys for name in key.names], findings)
     return read(below | above, path, keys, findings)
 
 
@@ -111,8 +113,9 @@ def read_variant(
     chosen = section[selector.name]
     own = {name for key in (selector, *variants[chosen]) for name in key.names}
     others = {name for variant in variants.values() for key in variant for name in key.names} - own
-    for name in others & given.keys():
-        findings.warn(given[name].path, f"{name!r} has no effect with {selector.name} {chosen!r}")
+    for name, entry in given.items():
+        if name in others:
+            findings.warn(entry.path, f"{name!r} has no effect with {selector.name} {chosen!r}")
     rest = {name: entry for name, entry in given.items() if name not in others and name not in selector.names}
     parameters = read(rest, path, variants[chosen], findings)
     parameters.values[selector.name] = chosen

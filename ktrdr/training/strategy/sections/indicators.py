@@ -70,7 +70,7 @@ def _read_type(entry: Entry | None, path: Path, findings: Findings) -> Indicator
     if type is None and entry.value.lower() in LATER:
         findings.wrong(path, unsupported(entry.value), f"supported: {', '.join(sorted(REGISTRY))}")
     elif type is None:
-        known = {name for known in REGISTRY.values() for name in (known.name, *known.aliases)}
+        known = [name for known in REGISTRY.values() for name in (known.name, *known.aliases)]
         fix = f"the nearest is {nearest(entry.value, known)!r}"
         findings.wrong(path, f"{shown(entry.value)} is not an indicator", fix)
     return type
@@ -99,7 +99,8 @@ def _spread(given: Entries, type: IndicatorType, findings: Findings) -> Entries:
     """The entries under canonical names. An alias may stand for several parameters (`period` of squeezeintensity);
     those of them that are given themselves keep their own value."""
     spread = dict(given)
-    for alias in {alias for parameter in type.parameters.values() for alias in parameter.aliases} & given.keys():
+    aliases = {alias for parameter in type.parameters.values() for alias in parameter.aliases}
+    for alias in [name for name in given if name in aliases]:
         meant = [name for name, parameter in type.parameters.items() if alias in parameter.aliases]
         free = [name for name in meant if name not in given]
         entry = spread.pop(alias)

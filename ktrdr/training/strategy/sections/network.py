@@ -53,7 +53,7 @@ def read_network(value: object, findings: Findings) -> Network:
 def _read_model(path: Path, given: Entries, architecture: Entries, findings: Findings) -> Model | None:
     """Files also write the keys of the architecture beside `type`; those inside `architecture` win."""
     known = {name for keys in ARCHITECTURES.values() for key in keys for name in key.names}
-    beside = {name: given.pop(name) for name in known & given.keys()}
+    beside = {name: given.pop(name) for name in list(given) if name in known}
     report_unknown(given, {"type", *_PARTS, *known}, findings)
     kind = read({name: entry for name, entry in given.items() if name == "type"}, path, (_TYPE,), findings)
     if kind.is_wrong:

@@ -1,0 +1,5 @@
+"""`python -m host_worker`."""
+
+from host_worker.main import main
+
+main()

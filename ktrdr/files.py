@@ -1,0 +1,77 @@
+"""Content-addressed files: price data under the SHA-256 of its bytes, models under the SHA-256 of their list of sums.
+
+Imports the standard library only. A file appears under its name whole and synced, or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class Prices:
+    """The price data of jobs and datasets: one file per digest, kept for as long as anything names it."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+
+    def path(self, digest: str) -> Path:
+        """Where the data with this digest lies, if it is here."""
+        return self._folder / f"{checked_digest(digest)}.npy"
+
+    def add(self, data: bytes) -> str:
+        """Stores data and returns its digest."""
+        digest = sha256(data).hexdigest()
+        target = self.path(digest)
+        if not target.exists():
+            with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".", delete=False) as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(file.name).replace(target)
+            sync_folder(self._folder)
+        return digest
+
+
+class Models:
+    """The saved models: one folder per digest."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+
+    def path(self, digest: str) -> Path:
+        """Where the model with this digest lies, if it is here."""
+        return self._folder / checked_digest(digest)
+
+    def adopt(self, folder: Path, digest: str) -> None:
+        """Moves a complete, synced model folder of the same file system to the place of its digest."""
+        target = self.path(digest)
+        if target.exists():
+            shutil.rmtree(folder)  # an equal model is there already
+        else:
+            folder.rename(target)
+            sync_folder(self._folder)
+
+
+def checked_digest(digest: str) -> str:
+    """The digest, if it is one: it becomes part of a path. Raises ValueError."""
+    if not _DIGEST.fullmatch(digest):
+        raise ValueError(f"{digest[:80]!r} is not a SHA-256 digest")
+    return digest
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the names inside a folder survive power loss."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -55,15 +55,7 @@ def create_app(store: Store, settings: Settings) -> Starlette:
             context.reader.close()
             log.close()
 
-    routes = [
-        Route(
-            operation.path,
-            operation.handler,
-            methods=[operation.method],
-            name="job" if operation.name == "show" else operation.name,
-        )
-        for operation in OPERATIONS
-    ]
+    routes = [Route(operation.path, operation.handler, methods=[operation.method]) for operation in OPERATIONS]
     return Starlette(
         routes=[*routes, Route("/openapi.json", _openapi)],
         lifespan=lifespan,

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ktrdr.api.context import actor_of, context_of, job_id_of
-from ktrdr.api.requests import Body, read_json, read_query
+from ktrdr.api.requests import Body, read_json, read_json_and_digest, read_query
 from ktrdr.api.submissions import JobRequest, prepare
 from ktrdr.api.views import JobPage, job_detail, job_view
 from ktrdr.clock import to_instant
@@ -59,8 +59,10 @@ async def submit(request: Request) -> Response:
     key = request.headers.get("idempotency-key")
     if key is not None and not 0 < len(key) <= 255:
         raise invalid([Fault(("Idempotency-Key",), f"has {len(key)} characters", "1 to 255")])
+    asked, digest = await read_json_and_digest(request, JobRequest)
     submitted = prepare(
-        await read_json(request, JobRequest),
+        asked,
+        digest,
         key,
         default_target=context.settings.default_target,
         reader=context.reader,
@@ -68,7 +70,7 @@ async def submit(request: Request) -> Response:
     )
     actor = actor_of(request)
     state = await context.log.write(lambda transaction: submit_once(transaction, submitted, actor))
-    return JSONResponse(job_view(state), 202, {"Location": str(request.url_for("job", job_id=state.job_id).path)})
+    return JSONResponse(job_view(state), 202, {"Location": f"{request.url.path}/{state.job_id}"})
 
 
 def submit_once(transaction: Transaction, submitted: JobSubmitted, actor: str) -> JobState:
@@ -81,7 +83,8 @@ def submit_once(transaction: Transaction, submitted: JobSubmitted, actor: str) -
             raise IdempotencyKeyError(key, job_id)
         return transaction.state(job_id)
     job_id = make_job_id(time.time_ns() // 1_000_000, secrets.token_bytes(10))
-    return transaction.change(job_id, lambda state: decide.submit(state, submitted), actor=actor)
+    new = JobState(job_id=job_id)  # nobody else can have made this name
+    return transaction.append(new, decide.submit(new, submitted), actor=actor)
 
 
 async def list_jobs(request: Request) -> Response:

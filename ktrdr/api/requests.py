@@ -6,6 +6,7 @@ Imports starlette and pydantic.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -40,12 +41,17 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 async def read_json(request: Request, model: type[ModelType]) -> ModelType:
     """The body as a model. Raises a problem that lists every fault."""
+    return (await read_json_and_digest(request, model))[0]
+
+
+async def read_json_and_digest(request: Request, model: type[ModelType]) -> tuple[ModelType, str]:
+    """The body as a model, and the SHA-256 of its bytes, to recognise a repeated request by."""
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         raise unsupported_media_type(kind, "application/json")
     body = await read_body(request, JSON_LIMIT)
     try:
-        return model.model_validate_json(body)
+        return model.model_validate_json(body), sha256(body).hexdigest()
     except ValidationError as error:
         raise invalid(faults_of(error)) from None
 

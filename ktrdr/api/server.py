@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import signal
 import socket
+import sys
 
 import uvicorn
 from starlette.applications import Starlette
@@ -33,9 +34,19 @@ def serve(store: Store, settings: Settings) -> None:
     There is no access control yet, so only this machine may connect.
     """
     check_loopback(settings.host)
+    # The writing thread comes back from the disk more often than the usual 5 ms would let it in again.
+    sys.setswitchinterval(0.0005)
     app = create_app(store, settings)
     config = uvicorn.Config(
-        app, host=settings.host, port=settings.port, log_level="warning", access_log=False, timeout_graceful_shutdown=5
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,
+        # There is no proxy whose word about the client could be trusted.
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
     )
     # uvicorn gives a signal on to whoever handled it before, once it has stopped: to stop on request is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -70,8 +69,7 @@ class StrategyCache:
             "symbols": request.symbols, "timeframes": request.timeframes, "start": request.start, "end": request.end,
             "strict": request.strict,
         }  # fmt: skip
-        text = source if isinstance(source, str) else dumps(source)
-        key = (text, dumps(changes))
+        key = (source if isinstance(source, str) else dumps(source), *(_hashable(value) for value in changes.values()))
         found = self._resolved.get(key)
         if found is None:
             found = self._resolved[key] = _resolve(source, changes)
@@ -84,6 +82,7 @@ class StrategyCache:
 
 def prepare(
     request: JobRequest,
+    request_digest: str,
     idempotency_key: str | None,
     *,
     default_target: Target,
@@ -112,14 +111,9 @@ def prepare(
         max_attempts=request.max_attempts,
         warnings=resolved.warnings,
         idempotency_key=idempotency_key,
-        request_digest=request_digest(request),
+        request_digest=request_digest,
         code_version=__version__,
     )
-
-
-def request_digest(request: JobRequest) -> str:
-    """What tells a repeated request from another: its content, whatever the order of its keys."""
-    return sha256(request.model_dump_json().encode()).hexdigest()
 
 
 def strategy_source(given: str | Mapping[str, Any], reader: Reader) -> str | Mapping[str, Any]:
@@ -168,6 +162,10 @@ def _resolve(source: str | Mapping[str, Any], changes: Mapping[str, Any]) -> Res
         end=_instant(strategy.data.end),
         warnings=tuple(map(str, parsed.warnings)),
     )
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _instant(moment: datetime | None) -> Instant | None:

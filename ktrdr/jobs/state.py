@@ -6,7 +6,7 @@ history that was ever recorded can be folded for ever. Rules are in `ktrdr.jobs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, assert_never
@@ -118,7 +118,7 @@ class JobState:
 
 
 NO_JOB = JobState()
-_FIELDS = tuple(field.name for field in fields(JobState))
+_DEFAULTS = tuple((field.name, getattr(NO_JOB, field.name)) for field in fields(JobState))
 #: What a new attempt starts again.
 _NOT_STARTED: dict[str, Any] = {
     name: getattr(NO_JOB, name)
@@ -239,18 +239,19 @@ def fold(history: Iterable[Recorded], state: JobState = NO_JOB) -> JobState:
 
 
 def state_data(state: JobState) -> dict[str, Any]:
-    """The state as plain data."""
-    return {name: getattr(state, name) for name in _FIELDS}
+    """The state as plain data, without what is as in a job that does not exist yet."""
+    return {name: value for name, default in _DEFAULTS if (value := getattr(state, name)) != default}
+
+
+#: Fields whose JSON is not their value.
+_READ: dict[str, Callable[[Any], Any]] = {
+    "status": Status,
+    "target": Target,
+    "symbols": tuple,
+    "timeframes": tuple,
+}
 
 
 def state_from_data(data: Mapping[str, Any]) -> JobState:
     """The state that `state_data` gave, after a journey through JSON."""
-    return JobState(
-        **{
-            **data,
-            "status": Status(data["status"]),
-            "target": Target(data["target"]),
-            "symbols": tuple(data["symbols"]),
-            "timeframes": tuple(data["timeframes"]),
-        }
-    )
+    return JobState(**{name: _READ[name](value) if name in _READ else value for name, value in data.items()})

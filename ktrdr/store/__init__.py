@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Engine
+from sqlalchemy import URL, Engine
 
 from ktrdr.files import Models, Prices
 from ktrdr.store.database import open_engine
@@ -45,7 +45,7 @@ def open_store(home: Path, database_url: str | None = None, *, lease_seconds: fl
     Raises DatabaseUnsuitableError, and OSError if the folder cannot be written.
     """
     home.mkdir(parents=True, exist_ok=True)
-    engine = open_engine(database_url or f"sqlite:///{home / 'ktrdr.db'}")
+    engine = open_engine(database_url or URL.create("sqlite", database=str(home / "ktrdr.db")))
     migrate(engine)
     return Store(
         engine=engine,

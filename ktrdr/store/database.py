@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pysqlite3
-from sqlalchemy import Engine, NullPool, create_engine, event, make_url
+from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
 
 FIRST_SAFE_SQLITE = (3, 51, 3)
 #: How long a writer waits for its turn before it gives up: far beyond what a few writers can cause.
 WRITE_TURN_SECONDS = 20.0
+_GIVE_A_FILE = "give a file, as in sqlite:////var/lib/ktrdr/ktrdr.db"
 _NETWORK_FILE_SYSTEMS = {
     "nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "lustre", "davfs", "glusterfs",
     "fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.davfs2", "fuse.rclone", "fuse.s3fs",
@@ -29,21 +31,25 @@ class DatabaseUnsuitableError(Exception):
     """The database cannot be used safely; the message says why and what to do."""
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str | URL) -> Engine:
     """An engine for the database at `url`, every connection configured, each one a fresh one.
 
     Raises DatabaseUnsuitableError for a SQLite that can corrupt data, a network file system or an unknown database.
     """
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise DatabaseUnsuitableError(f"the database has no URL that can be read; {_GIVE_A_FILE}") from None
+    file_name = parsed.database if parsed.get_backend_name() == "sqlite" else None
+    if not file_name or file_name == ":memory:" or file_name.startswith("file:"):
         raise DatabaseUnsuitableError(
-            f"the database {url!r} is not supported; give a file, as in sqlite:////var/lib/ktrdr/ktrdr.db"
+            f"the database {parsed.render_as_string(hide_password=True)!r} is not supported; {_GIVE_A_FILE}"
         )
     if pysqlite3.sqlite_version_info < FIRST_SAFE_SQLITE:
         raise DatabaseUnsuitableError(
             f"SQLite {pysqlite3.sqlite_version} can corrupt a database in WAL mode; install pysqlite3 >= 0.6.1"
         )
-    file = Path(parsed.database).absolute()
+    file = Path(file_name).absolute()
     _refuse_network_file_system(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
@@ -65,6 +71,8 @@ def _configure(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA journal_size_limit=67108864")
+    # 16 MiB: a checkpoint is paid by the commit that sets it off, and most pages of the next one are the same again.
+    cursor.execute("PRAGMA wal_autocheckpoint=4000")
     cursor.execute("PRAGMA busy_timeout=0")
     cursor.close()
 

@@ -10,6 +10,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -38,21 +39,29 @@ class GroupCommit:
     def __init__(self, log: Log) -> None:
         self._log = log
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._closing = threading.Lock()
+        self._is_closed = False
         self._thread = threading.Thread(target=self._write_groups, name="group-commit", daemon=True)
         self._thread.start()
 
     async def write(self, operation: Operation[Result]) -> Result:
         """Runs an operation; returns once what it wrote survives power loss. Raises what the operation raised.
 
-        A caller that goes away in the meantime changes nothing: the operation is carried out all the same.
+        A caller that goes away in the meantime changes nothing: the operation is carried out all the same. Raises
+        RuntimeError after `close`.
         """
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.put(_Waiting(operation, answer))
+        with self._closing:
+            if self._is_closed:
+                raise RuntimeError("the log is closed")
+            self._waiting.put(_Waiting(operation, answer))
         return await answer
 
     def close(self) -> None:
         """Finishes what is waiting, then ends the thread."""
-        self._waiting.put(None)
+        with self._closing:
+            self._is_closed = True
+            self._waiting.put(None)
         self._thread.join()
 
     def _write_groups(self) -> None:
@@ -77,8 +86,13 @@ class GroupCommit:
                 for entry in group:
                     self._write([entry])
                 return
-        # One call into the loop for the whole group: waking it once per answer would cost more than the commit.
-        group[0].answer.get_loop().call_soon_threadsafe(_answer, group, results)
+        answers = list(zip(group, results, strict=True))
+        # One call into a loop for the whole group: waking it once per answer would cost more than the commit.
+        for loop in {entry.answer.get_loop() for entry in group}:
+            with suppress(RuntimeError):  # the loop has ended, and with it everyone who awaited
+                loop.call_soon_threadsafe(
+                    _answer, [answer for answer in answers if answer[0].answer.get_loop() is loop]
+                )
 
 
 def _refusable(operation: Operation[Any]) -> Operation[Any]:
@@ -96,8 +110,8 @@ def _refusable(operation: Operation[Any]) -> Operation[Any]:
     return run
 
 
-def _answer(group: Sequence[_Waiting], results: Sequence[Any]) -> None:
-    for entry, result in zip(group, results, strict=True):
+def _answer(answers: Sequence[tuple[_Waiting, Any]]) -> None:
+    for entry, result in answers:
         if entry.answer.cancelled():
             continue
         if isinstance(result, _Refused):

@@ -42,13 +42,14 @@ def claim_next(
 
 
 def renew(transaction: Transaction, job_id: JobId, lease_epoch: int) -> None:
-    """Keeps a lease for another full time. Raises LeaseLostError if it is held no more."""
+    """Keeps a lease for another full time. Raises UnknownJobError, and LeaseLostError if it is held no more."""
     renewed = transaction.statements.renew_lease.run(
         transaction.cursor, id=job_id, epoch=lease_epoch, expires_at=transaction.lease_until
     )
-    transaction.has_written = True
     if renewed.rowcount != 1:
-        raise LeaseLostError(job_id, lease_epoch, f"the job is {transaction.state(job_id).status}")
+        decide.require_lease(transaction.state(job_id), lease_epoch)
+        raise LeaseLostError(job_id, lease_epoch, "the store does not know it")
+    transaction.has_written = True
 
 
 def report_once(
@@ -66,10 +67,11 @@ def report_once(
     was recorded and `first` never came.
     """
     row = transaction.statements.lease.run(transaction.cursor, job_id=job_id).fetchone()
-    reported = row[4] if row and row[1] == lease_epoch else 0
-    if row and first > reported:
+    is_held = row is not None and row[1] == lease_epoch
+    reported = row[4] if is_held else 0
+    if is_held and first > reported:
         raise MissingReportError(reported, first)
-    fresh = progress[reported - first :]
+    fresh = progress[max(reported - first, 0) :]
     state = transaction.change(job_id, lambda state: decide.report(state, lease_epoch, fresh), actor=actor)
     if fresh:
         transaction.statements.count_reported.run(transaction.cursor, id=job_id, reported=first + len(progress))

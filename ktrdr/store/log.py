@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ from ktrdr.jobs.state import NO_JOB, JobState, evolve, state_from_data
 from ktrdr.store.database import begin_write
 from ktrdr.store.doorbell import Doorbell
 from ktrdr.store.projections import project
-from ktrdr.store.statements import Statements
+from ktrdr.store.statements import Prepared, Statements
 
 Result = TypeVar("Result")
 
@@ -40,6 +40,7 @@ class Transaction:
         #: True once anything was written, so that a refused operation is known to have left nothing behind.
         self.has_written = False
         self._lease_seconds = lease_seconds
+        self._deferred: dict[Prepared, list[Mapping[str, Any]]] = {}
         last: tuple[int, str] = statements.last_event.run(cursor).fetchone() or (0, "")
         self._position, last_at = last
         # A clock that was set back would make the log's order and its times disagree: hold the last time instead.
@@ -89,11 +90,24 @@ class Transaction:
         state = self.state(job_id)
         return self.append(state, decide(state), actor=actor)
 
+    def defer(self, statement: Prepared, **values: Any) -> None:
+        """Runs a statement at the end of the transaction, together with all others of its kind.
+
+        For rows that no operation reads back. Each call of the driver lets go of the interpreter's lock, which with
+        many clients costs more than the row.
+        """
+        self._deferred.setdefault(statement, []).append(values)
+
+    def flush(self) -> None:
+        """Runs what was deferred."""
+        for statement, rows in self._deferred.items():
+            statement.run_all(self.cursor, rows)
+
     def _insert(self, recorded: Recorded) -> None:
         event = recorded.event
         event_type, data = type(event).__name__, encode(event)
-        self.statements.insert_event.run(
-            self.cursor,
+        self.defer(
+            self.statements.insert_event,
             position=recorded.position,
             job_id=recorded.job_id,
             version=recorded.version,
@@ -147,9 +161,10 @@ class Log:
                 try:
                     transaction = Transaction(cursor, self._statements, self._clock, self._lease_seconds)
                     results = [operation(transaction) for operation in operations]
+                    transaction.flush()
                     cursor.execute("COMMIT")
                 except BaseException:
-                    cursor.execute("ROLLBACK")
+                    self._connection.rollback()  # unless SQLite did so itself, as it may when the disk is full
                     raise
             finally:
                 cursor.close()

@@ -6,7 +6,7 @@ Imports jobs. Written in the transaction of the events that it follows from, so 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ktrdr.jobs.events import JobClaimed, JobId, JobSubmitted, Recorded
@@ -22,10 +22,12 @@ def project(transaction: Transaction, before: JobState, after: JobState, recorde
     """Brings the projections from `before` to `after`; False if the job was not at `before` any more."""
     cursor, statements = transaction.cursor, transaction.statements
     if before.version == 0:
+        if statements.job_state.run(cursor, job_id=after.job_id).fetchone() is not None:
+            return False
         first = recorded[0]
         statements.insert_job.run_with(cursor, job_row(first, after))
         for term in terms(after):
-            statements.insert_term.run(cursor, term=term, submitted_position=first.position)
+            transaction.defer(statements.insert_term, term=term, submitted_position=first.position)
     else:
         changed = statements.update_job.run(
             cursor,
@@ -62,11 +64,9 @@ def job_row(first: Recorded, state: JobState) -> dict[str, Any]:
         "job_id": first.job_id,
         "version": state.version,
         "status": str(state.status),
-        "name": state.name,
         "waits_for": waits_for(state),
         "priority": state.priority,
         "submitted_position": first.position,
-        "submitted_at": first.at,
         "idempotency_key": submitted.idempotency_key,
         "request_digest": submitted.request_digest,
         "state": state_text(state),
@@ -87,12 +87,13 @@ def lease_row(state: JobState) -> Mapping[str, Any] | None:
 
 def terms(state: JobState) -> list[str]:
     """What a job can be found by beside its columns."""
-    symbols = [f"symbol:{symbol}" for symbol in dict.fromkeys(state.symbols)]
-    return symbols + [label_term(key, value) for key, value in (state.labels or {}).items()]
+    return terms_of(state.name, state.symbols, (state.labels or {}).items())
 
 
-def label_term(key: str, value: str) -> str:
-    return f"label:{key}={value}"
+def terms_of(name: str | None, symbols: Iterable[str], labels: Iterable[tuple[str, str]]) -> list[str]:
+    """The terms of a strategy's name, symbols and labels: what jobs are stored under and looked up by."""
+    names = [f"strategy:{name}"] if name else []
+    return [*names, *(f"symbol:{symbol}" for symbol in symbols), *(f"label:{key}={value}" for key, value in labels)]
 
 
 def state_text(state: JobState) -> str:

@@ -6,18 +6,19 @@ Imports jobs and sqlalchemy. One reader belongs to one thread.
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Select, and_, func, select
+from sqlalchemy import Engine, Select, and_, func, select
 
 from ktrdr.clock import system_clock, to_instant
 from ktrdr.jobs.codec import decode
 from ktrdr.jobs.events import Instant, JobId, JobSubmitted, Position, Recorded
 from ktrdr.jobs.refusals import UnknownJobError
 from ktrdr.jobs.state import JobState, state_from_data
-from ktrdr.store.projections import label_term
+from ktrdr.store.projections import terms_of
 from ktrdr.store.schema import datasets, events, job_terms, jobs, strategies
 from ktrdr.store.statements import Statements
 
@@ -80,10 +81,24 @@ class Reader:
         self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         self._cursor: Any = self._connection.connection.cursor()
         self._statements = Statements(engine.dialect)
+        #: (symbol, timeframe) → digest, or empty for none; good for one version of the data.
+        self._digests: dict[tuple[str, str], str] = {}
+        self._digests_version = -1
 
     def last_position(self) -> int:
         """The position of the newest event; 0 in an empty log."""
         return int(self._statements.last_position.run(self._cursor).fetchone()[0])
+
+    def position_at(self, instant: Instant, *, after: bool = False) -> int:
+        """The first position recorded at an instant or later (with `after`: later); one more than the last if none was.
+
+        Times never fall along the log, so that a binary search finds it: no index by time is kept.
+        """
+        bisect_times = bisect_right if after else bisect_left
+        return 1 + bisect_times(range(1, self.last_position() + 1), instant, key=self._recorded_at)
+
+    def _recorded_at(self, position: int) -> Instant:
+        return Instant(self._statements.recorded_at.run(self._cursor, position=position).fetchone()[0])
 
     def data_version(self) -> int:
         """A number that differs whenever another connection has committed since the last call."""
@@ -120,14 +135,21 @@ class Reader:
     def jobs(self, wanted: JobFilter, *, before: int | None = None, limit: int) -> list[tuple[int, JobState]]:
         """A page of jobs with the positions of their submissions, newest first, submitted before position `before`."""
         query: Select[Any] = select(jobs.c.submitted_position, jobs.c.state)
-        for number, term in enumerate(_terms(wanted)):
+        symbols = [wanted.symbol] if wanted.symbol else []
+        for number, term in enumerate(terms_of(wanted.name, symbols, wanted.labels)):
             found = job_terms.alias(f"term_{number}")
             query = query.join(
                 found, and_(found.c.submitted_position == jobs.c.submitted_position, found.c.term == term)
             )
-        query = query.where(*_conditions(wanted)).order_by(jobs.c.submitted_position.desc()).limit(limit)
+        if wanted.submitted_from:
+            query = query.where(jobs.c.submitted_position >= self.position_at(wanted.submitted_from))
+        if wanted.submitted_until:
+            query = query.where(jobs.c.submitted_position < self.position_at(wanted.submitted_until, after=True))
+        if wanted.statuses:
+            query = query.where(jobs.c.status.in_(wanted.statuses))
         if before is not None:
             query = query.where(jobs.c.submitted_position < before)
+        query = query.order_by(jobs.c.submitted_position.desc()).limit(limit)
         return [(row[0], state_from_data(json.loads(row[1]))) for row in self._rows(query)]
 
     def status_counts(self) -> dict[str, int]:
@@ -158,8 +180,14 @@ class Reader:
 
     def dataset_digest(self, symbol: str, timeframe: str) -> str | None:
         """The digest of the price data that a symbol and timeframe mean today."""
-        row = self._statements.dataset.run(self._cursor, symbol=symbol, timeframe=timeframe).fetchone()
-        return row[0] if row else None
+        version = self.data_version()
+        if version != self._digests_version:
+            self._digests, self._digests_version = {}, version
+        found = self._digests.get((symbol, timeframe))
+        if found is None:
+            row = self._statements.dataset.run(self._cursor, symbol=symbol, timeframe=timeframe).fetchone()
+            found = self._digests[symbol, timeframe] = row[0] if row else ""
+        return found or None
 
     def strategy_names(self) -> list[str]:
         return [row[0] for row in self._rows(select(strategies.c.name).order_by(strategies.c.name))]
@@ -177,21 +205,3 @@ class Reader:
 
     def _rows(self, query: Select[Any]) -> Sequence[Any]:
         return self._connection.execute(query).fetchall()
-
-
-def _terms(wanted: JobFilter) -> list[str]:
-    symbol = [f"symbol:{wanted.symbol}"] if wanted.symbol else []
-    return symbol + [label_term(key, value) for key, value in wanted.labels]
-
-
-def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if wanted.statuses:
-        conditions.append(jobs.c.status.in_(wanted.statuses))
-    if wanted.name:
-        conditions.append(jobs.c.name == wanted.name)
-    if wanted.submitted_from:
-        conditions.append(jobs.c.submitted_at >= wanted.submitted_from)
-    if wanted.submitted_until:
-        conditions.append(jobs.c.submitted_at <= wanted.submitted_until)
-    return conditions

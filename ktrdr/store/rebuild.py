@@ -6,14 +6,27 @@ Jobs are taken in groups, each in one short write transaction, so that the servi
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, delete, exists, insert, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    Text,
+    cast,
+    delete,
+    exists,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from ktrdr.clock import later
-from ktrdr.jobs.events import Instant, JobId, Recorded
+from ktrdr.jobs.events import Instant, JobClaimed, JobId, ProgressEvent, Recorded
 from ktrdr.jobs.state import fold
 from ktrdr.store.database import begin_write
 from ktrdr.store.doorbell import Doorbell
@@ -106,29 +119,54 @@ def _rewrite(connection: Connection, history: list[Recorded]) -> None:
     kept = _row(connection, leases, state.job_id) or {}
     connection.execute(delete(leases).where(leases.c.job_id == state.job_id))
     connection.execute(delete(jobs).where(jobs.c.job_id == state.job_id))
-    connection.execute(insert(jobs).values(job_row(first, state)))
+    row = job_row(first, state)
+    _make_way(connection, row)
+    connection.execute(insert(jobs).values(row))
     connection.execute(delete(job_terms).where(job_terms.c.submitted_position == first.position))
     for term in terms(state):
         connection.execute(insert(job_terms).values(term=term, submitted_position=first.position))
     if lease:
-        # How long a lease lasts and what was reported under it is known to the lease alone; failing that, the worker
-        # gets one full time from the last event on.
+        # How long a lease lasts is known to the lease alone; failing that, the worker gets one full time from the last
+        # event on, and what it reported is what the log holds of its attempt.
         expires_at = kept.get("expires_at") or later(state.updated_at or Instant(""), LEASE_SECONDS)
-        connection.execute(
-            insert(leases).values({**lease, "expires_at": expires_at, "reported": kept.get("reported", 0)})
-        )
+        reported = kept.get("reported", _reported(history))
+        connection.execute(insert(leases).values({**lease, "expires_at": expires_at, "reported": reported}))
+
+
+def _make_way(connection: Connection, row: Mapping[str, Any]) -> None:
+    """Takes what must be unique from rows that hold it wrongly; their own turn comes, or they belong to no job."""
+    wrongly = jobs.c.submitted_position == row["submitted_position"]
+    if row["idempotency_key"] is not None:
+        wrongly |= jobs.c.idempotency_key == row["idempotency_key"]
+    out_of_the_way = {"submitted_position": -jobs.c.submitted_position, "idempotency_key": None}
+    connection.execute(update(jobs).where(wrongly).values(out_of_the_way))
+
+
+def _reported(history: Sequence[Recorded]) -> int:
+    """How many events of the last attempt its worker has reported."""
+    count = 0
+    for recorded in history:
+        if isinstance(recorded.event, JobClaimed):
+            count = 0
+        count += isinstance(recorded.event, ProgressEvent)
+    return count
 
 
 def _orphans(connection: Connection, *, repair: bool) -> list[Difference]:
     """Projection rows of jobs that the log does not know."""
-    unknown = ~exists().where(events.c.job_id == jobs.c.job_id)
-    found = [
-        Difference(job_id, "jobs", "a row", "no such job")
-        for job_id in connection.scalars(select(jobs.c.job_id).where(unknown))
-    ]
-    for difference in found if repair else []:
-        connection.execute(delete(leases).where(leases.c.job_id == difference.job_id))
-        connection.execute(delete(jobs).where(jobs.c.job_id == difference.job_id))
+    found = []
+    for table in (leases, job_terms, jobs):  # a lease before the row of the job that it refers to
+        if table is job_terms:
+            name: ColumnElement[str] = literal("submitted at ").concat(cast(job_terms.c.submitted_position, Text))
+            known = exists().where(events.c.position == job_terms.c.submitted_position, events.c.version == 1)
+        else:
+            name, known = table.c.job_id, exists().where(events.c.job_id == table.c.job_id)
+        found += [
+            Difference(job, table.name, "a row", "no such job")
+            for job in connection.scalars(select(name).where(~known))
+        ]
+        if repair:
+            connection.execute(delete(table).where(~known))
     return found
 
 

@@ -67,18 +67,17 @@ events = Table(
 jobs = Table(
     "jobs",
     metadata,
-    Column("job_id", Text, primary_key=True),
+    #: Position of JobSubmitted: the order of lists and of the queue. (As the key it needs no index of its own, and each
+    #: index less is a page less to write with every submission.)
+    Column("submitted_position", Integer, primary_key=True, autoincrement=False),
+    Column("job_id", Text, nullable=False, unique=True),
     Column("version", Integer, nullable=False),
     Column("status", Text, nullable=False),
-    Column("name", Text, nullable=False),
     #: The target of a queued job; NULL once it does not wait. (With a condition on `status` instead, SQLite
     #: prefers the index by status and sorts the whole queue for each claim.)
     Column("waits_for", Text),
     Column("priority", Integer, nullable=False),
-    #: Position of JobSubmitted: the order of lists and of the queue.
-    Column("submitted_position", Integer, nullable=False, unique=True),
-    Column("submitted_at", Text, nullable=False),
-    Column("idempotency_key", Text, unique=True),
+    Column("idempotency_key", Text),
     Column("request_digest", Text, nullable=False),
     #: `JobState` as JSON.
     Column("state", Text, nullable=False),
@@ -91,11 +90,16 @@ jobs = Table(
         postgresql_where=text("waits_for IS NOT NULL"),
     ),
     Index("jobs_by_status", "status", "submitted_position"),
-    Index("jobs_by_name", "name", "submitted_position"),
-    Index("jobs_by_time", "submitted_at"),
+    Index(
+        "jobs_by_idempotency_key",
+        "idempotency_key",
+        unique=True,
+        sqlite_where=text("idempotency_key IS NOT NULL"),
+        postgresql_where=text("idempotency_key IS NOT NULL"),
+    ),
 )
 
-#: What else a job can be found by: `symbol:AAPL`, `label:desk=rates`.
+#: What else a job can be found by: `strategy:trend_follower`, `symbol:AAPL`, `label:desk=rates`.
 job_terms = Table(
     "job_terms",
     metadata,

@@ -6,7 +6,7 @@ connection each time (measured 0.23 against 0.19 ms per durable event, 27 agains
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -47,9 +47,16 @@ class Prepared:
         return self.run_with(cursor, values)
 
     def run_with(self, cursor: Any, values: Mapping[str, Any]) -> Any:
+        return cursor.execute(self._sql, self._arguments(values))
+
+    def run_all(self, cursor: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Runs the statement once for each row of values, in one call of the driver."""
+        cursor.executemany(self._sql, [self._arguments(values) for values in rows])
+
+    def _arguments(self, values: Mapping[str, Any]) -> Sequence[Any] | Mapping[str, Any]:
         if self._fixed:
             values = self._fixed | dict(values)
-        return cursor.execute(self._sql, [values[name] for name in self._names] if self._names is not None else values)
+        return values if self._names is None else [values[name] for name in self._names]
 
 
 class Statements:
@@ -64,6 +71,7 @@ class Statements:
         self.last_event = prepare(
             select(events.c.position, events.c.recorded_at).order_by(events.c.position.desc()).limit(1)
         )
+        self.recorded_at = prepare(select(events.c.recorded_at).where(events.c.position == bindparam("position")))
         self.last_position = prepare(select(func.coalesce(func.max(events.c.position), 0)))
         self.cancellation = prepare(
             select(events.c.version, events.c.recorded_at).where(events.c.job_id == job, events.c.type == _CANCELLATION)
@@ -81,7 +89,9 @@ class Statements:
         )
         self.job_state = prepare(select(jobs.c.state).where(jobs.c.job_id == job))
         self.job_by_key = prepare(
-            select(jobs.c.job_id, jobs.c.request_digest).where(jobs.c.idempotency_key == bindparam("idempotency_key"))
+            select(jobs.c.job_id, jobs.c.request_digest).where(
+                jobs.c.idempotency_key.is_not(None), jobs.c.idempotency_key == bindparam("idempotency_key")
+            )
         )
         self.next_queued = prepare(
             select(jobs.c.job_id)

@@ -58,7 +58,7 @@ def evaluate(network: nn.Module, dataset: Dataset, losses: SampleLosses) -> Eval
 def classification_metrics(actual: Counts, chosen: Counts, classes: tuple[str, ...], usual: int) -> Metrics:
     """`confusion_matrix[i][j]` counts the samples of class i that were taken for class j.
 
-    The balanced accuracy is the mean recall of the classes that occur; without skill it is one over their number.
+    The balanced accuracy is the mean recall of the classes that occur.
     """
     count = len(classes)
     confusion = np.bincount(actual * count + chosen, minlength=count * count).reshape(count, count)
@@ -68,7 +68,7 @@ def classification_metrics(actual: Counts, chosen: Counts, classes: tuple[str, .
         "accuracy": float(right.sum() / confusion.sum()),
         "balanced_accuracy": float((right[occurring] / actually[occurring]).mean()),
         "no_skill_accuracy": float(actually[usual] / confusion.sum()),
-        "no_skill_balanced_accuracy": float(1.0 / occurring.sum()),
+        "no_skill_balanced_accuracy": float(occurring[usual] / occurring.sum()),
         "confusion_matrix": confusion.tolist(),
         "classes": {
             name: {

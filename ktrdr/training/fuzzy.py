@@ -27,18 +27,18 @@ def degrees(values: Array, membership: Membership) -> Array:
 
 
 def _trapezoidal(values: Array, a: float, b: float, c: float, d: float) -> Array:
-    rising = _edge(values, foot=a, shoulder=b)
-    falling = _edge(-values, foot=-d, shoulder=-c)
-    return np.minimum(rising, falling, out=rising)
+    """The lower of the rising and the falling edge, cut at 0 and 1; an edge between equal corners is vertical."""
+    degree = _slope(values, a, b) if a < b else np.heaviside(values - b, 1.0)
+    falling = _slope(values, d, c) if c < d else np.heaviside(c - values, 1.0)
+    np.minimum(degree, falling, out=degree)
+    return np.clip(degree, 0.0, 1.0, out=degree)
 
 
-def _edge(values: Array, *, foot: float, shoulder: float) -> Array:
-    """0 up to the foot, 1 from the shoulder on, a straight line between; a vertical edge where the two are one."""
-    if foot == shoulder:
-        return np.heaviside(values - shoulder, 1.0)
+def _slope(values: Array, foot: float, shoulder: float) -> Array:
+    """A straight line that is 0 at the foot and 1 at the shoulder."""
     degree = values - foot
     degree /= shoulder - foot
-    return np.clip(degree, 0.0, 1.0, out=degree)
+    return degree
 
 
 def _gaussian(values: Array, mu: float, sigma: float) -> Array:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,14 +34,18 @@ def write_directory(directory: Path, files: Mapping[str, bytes]) -> str:
     sums = "".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)).encode()
     directory.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-    for name, content in {**files, SUMS: sums}.items():
-        with (temporary / name).open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    temporary.chmod(0o755)  # mkdtemp shuts everyone else out.
-    _sync(temporary)
-    temporary.rename(directory)
+    try:
+        for name, content in {**files, SUMS: sums}.items():
+            with (temporary / name).open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.chmod(0o755)  # mkdtemp shuts everyone else out.
+        _sync(temporary)
+        temporary.rename(directory)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
     _sync(directory.parent)
     return hashlib.sha256(sums).hexdigest()
 

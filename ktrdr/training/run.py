@@ -73,7 +73,7 @@ def train(
 
     `read_prices` gives the price frame that a reference names. The token is looked at before each stage and each batch.
     Raises `TrainingCancelledError`, or `TrainingFailedError` when the specification and the data cannot give a model;
-    nothing is saved then.
+    nothing is saved then. Raises `FileExistsError` before any work when `output` exists.
     """
 
     def stage(name: str, work: Callable[[], Result], found: Callable[[Result], Facts]) -> Result:
@@ -89,6 +89,8 @@ def train(
         )
         return result
 
+    if output.exists():
+        raise FileExistsError(f"{output} exists already; a saved model is never overwritten")
     make_deterministic()
     pipeline = TrainingPipeline(specification, capabilities)
     frames = stage(

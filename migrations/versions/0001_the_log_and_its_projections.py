@@ -46,7 +46,7 @@ def upgrade() -> None:
         sa.Column("leaf_hash", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("position", name="events_pk"),
         sa.UniqueConstraint("job_id", "version", name="events_job_id_version_unique"),
-        sa.CheckConstraint("version > 0", name="events_version_positive_check"),
+        sa.CheckConstraint("version > 0", name="version_positive"),
     )
     op.create_index("events_one_end_per_job", "events", ["job_id"], unique=True, sqlite_where=sa.text(TERMINAL))
     op.create_index(
@@ -57,20 +57,17 @@ def upgrade() -> None:
 
     op.create_table(
         "jobs",
+        sa.Column("submitted_position", sa.Integer, autoincrement=False),
         sa.Column("job_id", sa.Text, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("status", sa.Text, nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
         sa.Column("waits_for", sa.Text),
         sa.Column("priority", sa.Integer, nullable=False),
-        sa.Column("submitted_position", sa.Integer, nullable=False),
-        sa.Column("submitted_at", sa.Text, nullable=False),
         sa.Column("idempotency_key", sa.Text),
         sa.Column("request_digest", sa.Text, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
-        sa.PrimaryKeyConstraint("job_id", name="jobs_pk"),
-        sa.UniqueConstraint("submitted_position", name="jobs_submitted_position_unique"),
-        sa.UniqueConstraint("idempotency_key", name="jobs_idempotency_key_unique"),
+        sa.PrimaryKeyConstraint("submitted_position", name="jobs_pk"),
+        sa.UniqueConstraint("job_id", name="jobs_job_id_unique"),
     )
     op.create_index(
         "jobs_queue",
@@ -79,8 +76,13 @@ def upgrade() -> None:
         sqlite_where=sa.text("waits_for IS NOT NULL"),
     )
     op.create_index("jobs_by_status", "jobs", ["status", "submitted_position"])
-    op.create_index("jobs_by_name", "jobs", ["name", "submitted_position"])
-    op.create_index("jobs_by_time", "jobs", ["submitted_at"])
+    op.create_index(
+        "jobs_by_idempotency_key",
+        "jobs",
+        ["idempotency_key"],
+        unique=True,
+        sqlite_where=sa.text("idempotency_key IS NOT NULL"),
+    )
     op.create_table(
         "job_terms",
         sa.Column("term", sa.Text, nullable=False),

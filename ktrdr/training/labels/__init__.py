@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from ktrdr.training.indicators.registry import Bars
 from ktrdr.training.labels.bar_labels import BarLabels
-from ktrdr.training.labels.forward_return import forward_return
-from ktrdr.training.labels.triple_barrier import triple_barrier
-from ktrdr.training.labels.zigzag import zigzag
+from ktrdr.training.labels.barriers import triple_barrier
+from ktrdr.training.labels.returns import forward_return
+from ktrdr.training.labels.swings import zigzag
 from ktrdr.training.strategy.model import Labels
 
 __all__ = ["SOURCES", "BarLabels", "LabelSource", "label_bars"]

@@ -1,0 +1,66 @@
+"""The command line. `main` is its edge: arguments in, exit code out, every foreseen error told in words.
+
+Imports click at the start and everything else only when a command needs it: help must appear at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from ktrdr import __version__
+from ktrdr.cli.data import data
+from ktrdr.cli.db import db
+from ktrdr.cli.demo import demo
+from ktrdr.cli.jobs import jobs
+from ktrdr.cli.service import config, host_worker, scheduler, serve, up, worker
+from ktrdr.cli.strategy import strategy
+from ktrdr.cli.train import train
+
+__all__ = ["main", "run"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def _ktrdr() -> None:
+    """Trains neuro-fuzzy trading models as jobs.
+
+    \b
+    Examples:
+      ktrdr demo                              see all of it work, in half a minute
+      ktrdr up                                start the service
+      ktrdr data import --sample              give it prices
+      ktrdr train trend_follower --follow     train a model and watch
+
+    \b
+    Exit codes: 0 done, 1 refused or failed, 2 wrong usage or input, 3 the job failed, 4 the job was
+    cancelled, 5 not found, 6 service unreachable, 130 stopped by Ctrl-C.
+    """
+
+
+for _command in (demo, up, train, jobs, strategy, data, config, db, serve, worker, scheduler, host_worker):
+    _ktrdr.add_command(_command)
+
+
+def main() -> None:
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command and gives its exit code."""
+    try:
+        code = _ktrdr.main(list(arguments), prog_name="ktrdr", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except Exception as error:
+        from ktrdr.cli.failures import explain, tell
+
+        explanation = explain(error)
+        if explanation is None:
+            raise  # a fault of ktrdr: the traceback is what helps
+        tell(explanation, as_json="--json" in arguments)
+        return explanation.exit_code
+    return code if isinstance(code, int) else 0

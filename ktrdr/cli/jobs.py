@@ -1,0 +1,270 @@
+"""Looking at jobs and acting on them. Imports click; the client when a command runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ktrdr.cli.options import connect_to, json_option, url_option
+from ktrdr.cli.output import is_terminal, local_time, put, put_json, put_table, say
+
+if TYPE_CHECKING:
+    from ktrdr.api.views import JobView
+    from ktrdr.client import Client
+
+_STATUSES = ("queued", "running", "cancelling", "completed", "failed", "cancelled")
+#: How far back a part of an id is looked for.
+_RECENT = 2000
+_id_argument = click.argument("job_id", metavar="ID")
+
+
+@click.group()
+def jobs() -> None:
+    """Looks at jobs, follows and cancels them, uses their models.
+
+    An ID may be shortened to any beginning or end of it that is unique among recent jobs.
+
+    \b
+    Examples:
+      ktrdr jobs list --status running
+      ktrdr jobs follow 3f2a9c1b
+    """
+
+
+@jobs.command("list")
+@click.option("--status", multiple=True, type=click.Choice(_STATUSES), help="May be repeated.")
+@click.option("--strategy", help="Name of the strategy.")
+@click.option("--symbol")
+@click.option("--label", multiple=True, metavar="KEY=VALUE", help="May be repeated; a job must carry all of them.")
+@click.option("--since", help="First day or moment of submission (UTC).")
+@click.option("--until", help="Last day or moment of submission; a bare day counts to its end.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
+@url_option
+@json_option
+def list_(
+    *,
+    status: tuple[str, ...],
+    strategy: str | None,
+    symbol: str | None,
+    label: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    limit: int,
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """Lists jobs, newest first.
+
+    \b
+    Examples:
+      ktrdr jobs list
+      ktrdr jobs list --status failed --since 2026-11-01 --label desk=rates --json
+    """
+    with connect_to(url) as client:
+        found = list(
+            client.jobs(
+                status=status,
+                strategy=strategy,
+                symbol=symbol,
+                label=label,
+                submitted_from=since,
+                submitted_until=until,
+                limit=limit,
+            )
+        )
+    if as_json:
+        put_json({"jobs": found})
+        return
+    put_table(
+        ("id", "status", "strategy", "symbols", "submitted", "progress"),
+        [
+            (
+                job["id"][-8:] if is_terminal() else job["id"],
+                job["status"],
+                job["name"],
+                ",".join(job["symbols"]),
+                local_time(job["submitted_at"]),
+                _progress(job),
+            )
+            for job in found
+        ],
+        empty="no such jobs; submit one with: ktrdr train trend_follower",
+    )
+
+
+@jobs.command()
+@_id_argument
+@url_option
+@json_option
+def show(job_id: str, url: str | None, as_json: bool) -> None:
+    """Shows one job: what it is, how far it is, how it ended.
+
+    \b
+    Examples:
+      ktrdr jobs show 3f2a9c1b
+      ktrdr jobs show 3f2a9c1b --json | jq .result.metrics
+    """
+    from ktrdr.cli.job_page import put_job
+
+    with connect_to(url) as client:
+        job = client.job(resolve(client, job_id))
+    if as_json:
+        put_json(job)
+    else:
+        put_job(job)
+
+
+@jobs.command()
+@_id_argument
+@url_option
+@json_option
+def events(job_id: str, url: str | None, as_json: bool) -> None:
+    """Shows every event of a job up to now; with --json one on each line.
+
+    \b
+    Examples:
+      ktrdr jobs events 3f2a9c1b
+      ktrdr jobs events 3f2a9c1b --json | jq -r .type
+    """
+    from ktrdr.cli.sentences import sentence
+
+    with connect_to(url) as client:
+        recorded = client.events(resolve(client, job_id))
+        if as_json:
+            for event in recorded:
+                put_json(event)
+            return
+        put_table(
+            ("position", "time", "event", "what happened"),
+            [
+                (event["position"], local_time(event["recorded_at"]), event["type"], sentence(event))
+                for event in recorded
+            ],
+        )
+
+
+@jobs.command()
+@_id_argument
+@url_option
+@json_option
+def follow(job_id: str, url: str | None, as_json: bool) -> None:
+    """Watches a job until it ends; the exit code says how. Ctrl-C only stops watching.
+
+    \b
+    Examples:
+      ktrdr jobs follow 3f2a9c1b
+      ktrdr jobs follow 3f2a9c1b --json | jq -r .type
+    """
+    from ktrdr.cli.follow import follow_job
+
+    with connect_to(url) as client:
+        raise click.exceptions.Exit(follow_job(client, resolve(client, job_id), as_json=as_json))
+
+
+@jobs.command()
+@_id_argument
+@click.option("--reason", default="", help="Is recorded with the request.")
+@url_option
+@json_option
+def cancel(job_id: str, reason: str, url: str | None, as_json: bool) -> None:
+    """Asks a job to stop: at once if it waits, otherwise within moments.
+
+    \b
+    Examples:
+      ktrdr jobs cancel 3f2a9c1b
+      ktrdr jobs cancel 3f2a9c1b --reason "wrong symbols"
+    """
+    with connect_to(url) as client:
+        job = client.cancel(resolve(client, job_id), reason=reason)
+    if as_json:
+        put_json(job)
+        return
+    put(f"{job['id']} {job['status']}")
+    if job["status"] == "cancelling":
+        say(f"  see it stop with: ktrdr jobs follow {job['id']}")
+
+
+@jobs.command()
+@_id_argument
+@click.option("--symbol", help="Whose stored prices; otherwise every symbol of the job.")
+@click.option("--last", type=click.IntRange(1), default=1, show_default=True, help="How many of the newest bars.")
+@url_option
+@json_option
+def predict(job_id: str, symbol: str | None, last: int, url: str | None, as_json: bool) -> None:
+    """Asks the model of a completed job about the newest bars.
+
+    \b
+    Examples:
+      ktrdr jobs predict 3f2a9c1b
+      ktrdr jobs predict 3f2a9c1b --symbol AAPL --last 5 --json
+    """
+    with connect_to(url) as client:
+        job = client.job(resolve(client, job_id))
+        predictions = {
+            name: client.predict(job["id"], symbol=name, last=last) for name in ([symbol] if symbol else job["symbols"])
+        }
+    if as_json:
+        put_json({"job_id": job["id"], "predictions": predictions})
+    else:
+        put_predictions(predictions)
+
+
+def put_predictions(predictions: dict[str, list[dict[str, Any]]]) -> None:
+    """Symbol → its predictions, as a table."""
+    rows = [(symbol, row) for symbol, predicted in predictions.items() for row in predicted]
+    names = list(rows[0][1]) if rows else []
+    put_table(
+        ("symbol", *names),
+        [
+            (symbol, *(f"{row[name]:.4f}" if isinstance(row[name], float) else row[name] for name in names))
+            for symbol, row in rows
+        ],
+        empty="there are too few bars for a prediction",
+    )
+
+
+@jobs.command()
+@_id_argument
+@click.option("--output", type=click.Path(path_type=Path), help="File or folder.  [default: model-ID.zip]")
+@url_option
+@json_option
+def model(job_id: str, output: Path | None, url: str | None, as_json: bool) -> None:
+    """Downloads the model of a completed job as a zip file.
+
+    \b
+    Examples:
+      ktrdr jobs model 3f2a9c1b
+      ktrdr jobs model 3f2a9c1b --output models/
+    """
+    with connect_to(url) as client:
+        full_id = resolve(client, job_id)
+        target = output or Path()
+        written = client.model(full_id, target / f"model-{full_id}.zip" if target.is_dir() else target)
+    if as_json:
+        put_json({"job_id": full_id, "path": str(written), "bytes": written.stat().st_size})
+    else:
+        put(str(written))
+
+
+def resolve(client: Client, given: str) -> str:
+    """The id that a beginning or an end of it means. Raises a usage error if it means several."""
+    if len(given) >= 36:
+        return given
+    wanted: Callable[[str], bool] = lambda one: one.startswith(given) or one.endswith(given)  # noqa: E731
+    found = [job["id"] for job in client.jobs(limit=_RECENT) if wanted(job["id"])]
+    if len(found) > 1:
+        shown = ", ".join(found[:5]) + (", …" if len(found) > 5 else "")
+        raise click.BadParameter(f"{given!r} may be any of {shown}; give more of it", param_hint="ID")
+    return found[0] if found else given  # the service then says that there is no such job
+
+
+def _progress(job: JobView) -> str:
+    progress = job["progress"]
+    if job["status"] in ("running", "cancelling") and progress["epoch"]:
+        return f"epoch {progress['epoch']} of {progress['epochs']}"
+    if job["status"] in ("running", "cancelling"):
+        return f"stage {progress['stage_number']} of {progress['stage_total']}"
+    return job["failure"]["kind"] if job["status"] == "failed" and job["failure"] else ""

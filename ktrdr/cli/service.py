@@ -1,0 +1,250 @@
+"""Running the service: all of it, or one part as a process of its own; and its settings.
+
+Imports click; the parts themselves only in the process that becomes one.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ktrdr import __version__
+from ktrdr.cli.options import json_option, url_option
+from ktrdr.cli.output import put, put_json, put_table, say
+
+if TYPE_CHECKING:
+    from ktrdr.settings import Settings
+    from ktrdr.store import Store
+
+_until_stdin_closes = click.option("--until-stdin-closes", is_flag=True, hidden=True)
+_READY_SECONDS = 30.0
+
+
+@click.command()
+@json_option
+def up(as_json: bool) -> None:
+    """Starts the whole service: API, one worker and the scheduler.
+
+    Ctrl-C stops all of it. A part that dies is started again. Jobs that were running go back to the
+    queue and are taken up at the next start.
+
+    \b
+    Examples:
+      ktrdr up
+      KTRDR_PORT=9000 KTRDR_HOME=/srv/ktrdr ktrdr up
+    """
+    from ktrdr.api.server import check_loopback
+    from ktrdr.cli.parts import free_port, part_environment, running_parts
+    from ktrdr.settings import read_settings
+
+    settings = read_settings()
+    check_loopback(settings.host)
+    try:
+        port = free_port(settings.host, settings.port)
+    except OSError as error:
+        raise click.ClickException(
+            f"port {settings.port} of {settings.host} cannot be used ({error.strerror}); "
+            "stop what listens there, or choose another with KTRDR_PORT"
+        ) from None
+    stopping = _stop_signals()
+    environment = part_environment(home=str(settings.home), host=settings.host, port=port)
+    with running_parts(environment, say=say) as parts:
+        url = environment["KTRDR_URL"]
+        if wait_until_ready(url, stopping):
+            processes = {part.name: part.process.pid for part in parts}
+            if as_json:
+                put_json({"url": url, "home": str(settings.home), "processes": processes})
+            else:
+                put(_greeting(url, settings, processes))
+        elif not stopping.is_set():
+            say(f"the API does not answer at {url} after {_READY_SECONDS:.0f} s; still trying")
+        stopping.wait()
+        say("stopping")
+    say("stopped")
+
+
+def _greeting(url: str, settings: Settings, processes: dict[str, int]) -> str:
+    elsewhere = f"KTRDR_URL={url} " if settings.url != url else ""
+    return "\n".join(
+        [
+            f"ktrdr {__version__} is up",
+            f"  API      {url}   (what it can do: {url}/openapi.json)",
+            f"  data     {settings.home}",
+            f"  parts    {', '.join(f'{name} ({pid})' for name, pid in processes.items())}",
+            f"  try      {elsewhere}ktrdr data import --sample",
+            f"           {elsewhere}ktrdr train trend_follower --follow",
+            "  stop     Ctrl-C",
+        ]
+    )
+
+
+def wait_until_ready(url: str, stopping: threading.Event, seconds: float = _READY_SECONDS) -> bool:
+    """Waits until the API says that it can do its work; False if it does not, or is stopped first."""
+    from ktrdr.client import ServiceUnreachableError, connect
+
+    deadline = time.monotonic() + seconds
+    with connect(url) as client:
+        while time.monotonic() < deadline and not stopping.wait(0.05):
+            try:
+                if client.ready()["status"] == "ok":
+                    return True
+            except ServiceUnreachableError:
+                continue
+    return False
+
+
+@click.command()
+@_until_stdin_closes
+def serve(until_stdin_closes: bool) -> None:
+    """Serves the API, in this process.
+
+    \b
+    Examples:
+      ktrdr serve
+      KTRDR_PORT=9000 ktrdr serve
+    """
+    from ktrdr.api.server import serve as serve_api
+
+    serve_api(*_begin_part("serve", until_stdin_closes))
+
+
+@click.command()
+@click.option("--slots", type=click.IntRange(1, 256), help="Jobs to run at once.  [env var: KTRDR_SLOTS; default: 1]")
+@_until_stdin_closes
+def worker(slots: int | None, until_stdin_closes: bool) -> None:
+    """Trains jobs, in this process and one more for each job at a time.
+
+    \b
+    Examples:
+      ktrdr worker
+      ktrdr worker --slots 4
+    """
+    from ktrdr.worker.main import run_worker
+
+    store, settings = _begin_part("worker", until_stdin_closes)
+    if slots:
+        settings = replace(settings, slots=slots)
+    if not run_worker(store, settings):
+        raise click.ClickException("the worker broke; what it logged before says why")
+
+
+@click.command()
+@_until_stdin_closes
+def scheduler(until_stdin_closes: bool) -> None:
+    """Does what is due by the clock: takes jobs from workers that were lost.
+
+    \b
+    Examples:
+      ktrdr scheduler
+    """
+    from ktrdr.scheduler import run_scheduler
+
+    run_scheduler(_begin_part("scheduler", until_stdin_closes)[0])
+
+
+@click.command("host-worker")
+@url_option
+def host_worker(url: str | None) -> None:
+    """Trains jobs for a service elsewhere, over HTTP alone; usually on the machine with the GPU.
+
+    \b
+    Examples:
+      ktrdr host-worker --url http://127.0.0.1:8321
+    """
+    from ktrdr.settings import read_settings
+
+    if importlib.util.find_spec("host_worker") is None:
+        raise click.ClickException("the package host_worker is not installed here")
+    # The host worker is a program of its own, and becomes this process with its signals and exit code.
+    os.execv(sys.executable, [sys.executable, "-m", "host_worker", "--url", url or read_settings().url])
+
+
+@click.command()
+@json_option
+def config(as_json: bool) -> None:
+    """Shows every setting: its value, where that comes from, and what it means.
+
+    \b
+    Examples:
+      ktrdr config
+      KTRDR_HOME=/srv/ktrdr ktrdr config --json
+    """
+    from ktrdr.settings import SETTINGS, read_settings
+
+    settings = read_settings()
+    found = [
+        {
+            "setting": field,
+            "value": _shown(getattr(settings, field)),
+            "variable": setting.variable,
+            "source": _source(setting.variable),
+            "meaning": setting.meaning,
+        }
+        for field, setting in SETTINGS.items()
+    ]
+    if as_json:
+        put_json({"settings": found})
+    else:
+        put_table(
+            ("variable", "value", "from", "meaning"),
+            [(one["variable"], one["value"], one["source"], one["meaning"]) for one in found],
+        )
+
+
+def _source(variable: str) -> str:
+    if os.environ.get(variable, "").strip():
+        return "environment"
+    if variable == "KTRDR_DEFAULT_TARGET" and os.environ.get("USE_TRAINING_HOST_SERVICE"):
+        return "USE_TRAINING_HOST_SERVICE"
+    return "default"
+
+
+def _shown(value: Any) -> Any:
+    if value is None or isinstance(value, int | float):
+        return value
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", str(value))  # no password of a database URL
+
+
+def open_installation() -> tuple[Store, Settings]:
+    """The store that the settings name. What makes it unusable becomes an error for people."""
+    from ktrdr.settings import read_settings
+    from ktrdr.store import open_store
+    from ktrdr.store.database import DatabaseUnsuitableError
+
+    settings = read_settings()
+    try:
+        return open_store(settings.home, settings.database_url, lease_seconds=settings.lease_seconds), settings
+    except DatabaseUnsuitableError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _begin_part(name: str, until_stdin_closes: bool) -> tuple[Store, Settings]:
+    logging.basicConfig(format=f"%(asctime)s {name:<9} %(levelname)s %(message)s", level=logging.WARNING)
+    logging.getLogger("ktrdr").setLevel(logging.INFO)
+    if until_stdin_closes:
+        threading.Thread(target=_stop_when_stdin_closes, daemon=True).start()
+    return open_installation()
+
+
+def _stop_when_stdin_closes() -> None:
+    """Ends this process, as on request, once the process that holds the other end of stdin is gone."""
+    os.read(0, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _stop_signals() -> threading.Event:
+    """An event that SIGTERM and Ctrl-C set."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    return stopping

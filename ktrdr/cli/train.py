@@ -1,0 +1,104 @@
+"""Submitting a training. Imports click; the client when the command runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from ktrdr.cli.options import connect_to, json_option, split_list, url_option
+from ktrdr.cli.output import put, put_json, say
+
+
+def _read_labels(_context: click.Context, _parameter: click.Parameter, given: Sequence[str]) -> dict[str, str]:
+    labels = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not (key and equals and value):
+            raise click.BadParameter(f"{text!r} is not KEY=VALUE")
+        labels[key] = value
+    return labels
+
+
+@click.command()
+@click.argument("strategy", metavar="FILE_OR_NAME")
+@click.option("--symbols", help="Comma-separated, in place of the file's.")
+@click.option("--timeframes", help="Comma-separated, in place of the file's.")
+@click.option("--start", help="First day or moment of the data (UTC), in place of the file's.")
+@click.option("--end", help="Last day or moment; a bare day counts to its end.")
+@click.option("--seed", type=int, help="For a strategy that names none; equal seeds give equal models.")
+@click.option("--target", type=click.Choice(["local", "host", "auto"]), help="Which workers may run it.")
+@click.option("--priority", type=int, help="-1000 to 1000; higher runs first.")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", callback=_read_labels, help="May be repeated.")
+@click.option("--strict", is_flag=True, help="Count warnings about the strategy as faults.")
+@click.option("--idempotency-key", help="The same key and content always give the same job.")
+@click.option("--follow/--no-follow", default=False, help="Watch until the job ends; Ctrl-C only stops watching.")
+@url_option
+@json_option
+def train(
+    *,
+    strategy: str,
+    symbols: str | None,
+    timeframes: str | None,
+    start: str | None,
+    end: str | None,
+    seed: int | None,
+    target: str | None,
+    priority: int | None,
+    labels: dict[str, str],
+    strict: bool,
+    idempotency_key: str | None,
+    follow: bool,
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """Trains a model by a strategy: a file, or the name of a stored or sample one.
+
+    Prints the id of the new job. With --follow, shows its progress, and the exit code says how it ended.
+
+    \b
+    Examples:
+      ktrdr train trend_follower --follow
+      ktrdr train my_strategy.yaml --symbols AAPL,IBM --start 2005-01-01 --label desk=rates
+      id=$(ktrdr train trend_follower) && ktrdr jobs follow "$id" --json
+    """
+    with connect_to(url) as client:
+        job = client.submit(
+            _strategy(strategy),
+            symbols=split_list(symbols),
+            timeframes=split_list(timeframes),
+            start=start,
+            end=end,
+            seed=seed,
+            target=target,
+            priority=priority,
+            labels=labels,
+            strict=strict,
+            idempotency_key=idempotency_key,
+        )
+        for warning in client.job(job["id"])["submission"]["warnings"]:
+            say(f"warning: {warning}")
+        if follow:
+            from ktrdr.cli.follow import follow_job
+
+            raise click.exceptions.Exit(follow_job(client, job["id"], as_json=as_json))
+    if as_json:
+        put_json(job)
+    else:
+        put(job["id"])
+        say(f"{job['name']} over {', '.join(job['symbols'])} waits for a worker")
+        say(f"  watch it with: ktrdr jobs follow {job['id']}")
+
+
+def _strategy(given: str) -> str:
+    """The text of the file, or the name as it is. Raises a usage error for a file that is not there."""
+    path = Path(given)
+    if path.is_file():
+        try:
+            return path.read_text("utf-8")
+        except UnicodeDecodeError:
+            raise click.BadParameter(f"{given} is no text in UTF-8", param_hint="FILE_OR_NAME") from None
+    if path.suffix in (".yaml", ".yml", ".json") or path.name != given:
+        raise click.BadParameter(f"there is no file {given}", param_hint="FILE_OR_NAME")
+    return given

@@ -1,0 +1,206 @@
+"""A client of the API: each operation as a typed call, with safe retries and event streams that survive a restart.
+
+Imports this package's own parts. What it gives has the API's own shapes (`ktrdr.api.views`).
+
+    with ktrdr.client.connect("http://127.0.0.1:8321") as client:
+        job = client.submit("trend_follower", seed=7)
+        for event in client.events(job["id"], follow=True):
+            print(event["type"])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
+from uuid import uuid4
+
+from ktrdr.client.stream import follow_events
+from ktrdr.client.transport import ApiError, ServiceUnreachableError, Transport
+
+if TYPE_CHECKING:
+    from ktrdr.api.views import EventView, JobDetail, JobView
+
+__all__ = ["ApiError", "Client", "ServiceUnreachableError", "connect"]
+
+_PAGE = 200
+
+
+def connect(url: str) -> Client:
+    """A client of the service at `url`; close it, or use it as a context manager."""
+    return Client(url)
+
+
+class Client:
+    """Speaks to one service. Belongs to one thread. Every method raises ApiError and ServiceUnreachableError."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self._transport = Transport(self.url)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def submit(
+        self,
+        strategy: str | Mapping[str, Any],
+        *,
+        symbols: Sequence[str] | None = None,
+        timeframes: Sequence[str] | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        seed: int | None = None,
+        target: str | None = None,
+        priority: int | None = None,
+        labels: Mapping[str, str] | None = None,
+        max_attempts: int | None = None,
+        strict: bool = False,
+        idempotency_key: str | None = None,
+    ) -> JobView:
+        """Asks for a training. `strategy` is the text of a file, its content, or the name of a stored or sample one.
+
+        Without an `idempotency_key` one is made up, so that a repetition after a lost answer makes no second job.
+        """
+        body = _given(
+            strategy=strategy, symbols=symbols, timeframes=timeframes, start=start, end=end, seed=seed, target=target,
+            priority=priority, labels=labels, max_attempts=max_attempts, strict=strict,
+        )  # fmt: skip
+        headers = {"Idempotency-Key": idempotency_key or uuid4().hex}
+        return cast("JobView", self._transport.json("POST", "/jobs", json=body, headers=headers))
+
+    def job(self, job_id: str) -> JobDetail:
+        return cast("JobDetail", self._transport.json("GET", _job_path(job_id)))
+
+    def jobs(
+        self,
+        *,
+        status: Sequence[str] = (),
+        strategy: str | None = None,
+        symbol: str | None = None,
+        label: Sequence[str] = (),
+        submitted_from: str | None = None,
+        submitted_until: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[JobView]:
+        """The jobs, newest first, read page by page; `label` as `key=value`."""
+        query = _given(
+            status=list(status), strategy=strategy, symbol=symbol, label=list(label),
+            submitted_from=submitted_from, submitted_until=submitted_until,
+        )  # fmt: skip
+        left = limit
+        while left is None or left > 0:
+            page = self._transport.json("GET", "/jobs", params=query | {"limit": min(_PAGE, left or _PAGE)})
+            yield from page["jobs"]
+            if page["next_cursor"] is None:
+                return
+            query["cursor"] = page["next_cursor"]
+            left = None if left is None else left - len(page["jobs"])
+
+    def events(
+        self,
+        job_id: str,
+        *,
+        after: int = 0,
+        follow: bool = False,
+        patience_seconds: float = 120.0,
+        on_interruption: Callable[[], None] | None = None,
+    ) -> Iterator[EventView]:
+        """The events of a job after a position; with `follow`, as they happen until the job ends.
+
+        When the service goes away, following goes on without gap or repetition once it is back.
+        `on_interruption` is called then, and ServiceUnreachableError is raised after `patience_seconds` in vain.
+        """
+        path = f"{_job_path(job_id)}/events"
+        if follow:
+            yield from follow_events(self._transport, path, after, patience_seconds, on_interruption)
+            return
+        while True:
+            page = self._transport.json("GET", path, params={"after": after, "limit": _PAGE})
+            yield from page["events"]
+            after = page["last_position"]
+            if len(page["events"]) < _PAGE:
+                return
+
+    def cancel(self, job_id: str, *, reason: str = "") -> JobView:
+        """Asks a job to stop. Its `status` says whether it has; asking twice is no error."""
+        # Not repeated by itself: if the first request ended the job, a second one would be told that it has ended.
+        path = f"{_job_path(job_id)}/cancel"
+        return cast("JobView", self._transport.json("POST", path, json={"reason": reason}, repeatable=False))
+
+    def model(self, job_id: str, path: Path) -> Path:
+        """Downloads the model of a completed job as a zip file to `path`, which appears whole or not at all."""
+        partial = path.with_name(f".{path.name}.part")
+        partial.write_bytes(self._transport.send("GET", f"{_job_path(job_id)}/model").content)
+        return partial.replace(path)
+
+    def predict(
+        self,
+        job_id: str,
+        *,
+        symbol: str | None = None,
+        bars: Sequence[Mapping[str, Any]] | None = None,
+        last: int = 1,
+    ) -> list[dict[str, Any]]:
+        """What the model of a completed job says of the newest bars: stored ones of `symbol`, or the given ones."""
+        body = _given(symbol=symbol, bars=bars, last=last)
+        answer = self._transport.json("POST", f"{_job_path(job_id)}/predict", json=body)
+        return cast("list[dict[str, Any]]", answer["predictions"])
+
+    def validate(self, strategy: str | Mapping[str, Any], *, strict: bool = False) -> dict[str, Any]:
+        """Everything that is wrong with a strategy file (`valid`, `errors`, `warnings`), and what it means."""
+        return self._transport.json("POST", "/strategies", json={"strategy": strategy, "strict": strict})
+
+    def strategies(self) -> dict[str, list[str]]:
+        """The names of `stored` strategies and of the `samples` that come with ktrdr."""
+        return self._transport.json("GET", "/strategies")
+
+    def strategy(self, name: str) -> str:
+        """A stored or sample strategy as it was written."""
+        return self._transport.send("GET", f"/strategies/{quote(name, safe='')}").text
+
+    def put_strategy(self, name: str, source: str) -> dict[str, Any]:
+        """Keeps a strategy file under its name."""
+        return self._transport.json("PUT", f"/strategies/{quote(name, safe='')}", json={"source": source})
+
+    def datasets(self) -> list[dict[str, Any]]:
+        """Every symbol and timeframe with prices."""
+        return cast("list[dict[str, Any]]", self._transport.json("GET", "/datasets")["datasets"])
+
+    def import_prices(
+        self,
+        data: bytes,
+        *,
+        filename: str,
+        symbol: str | None = None,
+        timeframe: str | None = None,
+        timezone: str | None = None,
+        date_format: str | None = None,
+        adjust: bool = False,
+    ) -> dict[str, Any]:
+        """Imports the content of a price file, all of it or nothing: the new `datasets`, and `notes` for people."""
+        query = _given(
+            filename=filename, symbol=symbol, timeframe=timeframe, timezone=timezone, date_format=date_format,
+            adjust=adjust,
+        )  # fmt: skip
+        return self._transport.json("PUT", "/datasets", params=query, content=data)
+
+    def ready(self) -> dict[str, Any]:
+        """Whether the service can do its work: `status` is `ok` or `unavailable`, and `checks` say why."""
+        return self._transport.ready()
+
+
+def _job_path(job_id: str) -> str:
+    return f"/jobs/{quote(job_id, safe='')}"
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    """What the caller has said; the service knows the defaults of the rest."""
+    return {name: value for name, value in values.items() if value is not None}

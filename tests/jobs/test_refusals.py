@@ -1,0 +1,53 @@
+"""What a refusal says: to whom it happened, why, and what to do."""
+
+from __future__ import annotations
+
+import pytest
+from job_builders import JOB
+
+from ktrdr.jobs import refusals
+from ktrdr.jobs.refusals import (
+    IdempotencyKeyError,
+    JobFinishedError,
+    LeaseLostError,
+    NotQueuedError,
+    RefusalError,
+    StaleVersionError,
+    UnknownJobError,
+)
+
+ALL = [
+    (UnknownJobError(JOB), "There is no such job.", f"there is no job {JOB}"),
+    (
+        JobFinishedError(JOB, "completed"),
+        "The job has already finished.",
+        f"job {JOB} is already completed, so nothing more can happen to it",
+    ),
+    (
+        LeaseLostError(JOB, 2, "the job is queued"),
+        "The lease is no longer held.",
+        f"lease 2 of job {JOB} is no longer held: the job is queued",
+    ),
+    (
+        NotQueuedError(JOB, "running"),
+        "The job is not waiting for a worker.",
+        f"job {JOB} is running, so it cannot be claimed",
+    ),
+    (StaleVersionError(JOB, 3, 5), "The job changed since it was read.", f"job {JOB} is at version 5, not 3"),
+    (
+        IdempotencyKeyError("nightly", JOB),
+        "The idempotency key was used for another request.",
+        f"the key 'nightly' belongs to job {JOB}, which was submitted with other content",
+    ),
+]
+
+
+@pytest.mark.parametrize(("refusal", "title", "message"), ALL, ids=lambda value: type(value).__name__)
+def test_a_refusal_has_a_title_a_message_and_the_job(refusal: RefusalError, title: str, message: str) -> None:
+    assert (refusal.title, str(refusal), vars(refusal)["job_id"]) == (title, message, JOB)
+
+
+def test_every_refusal_is_listed_here_and_in_the_tree_at_the_top_of_its_module() -> None:
+    names = {refusal.__name__ for refusal in RefusalError.__subclasses__()}
+    assert names == {type(refusal).__name__ for refusal, _, _ in ALL}
+    assert all(name in (refusals.__doc__ or "") for name in names)

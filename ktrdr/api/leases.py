@@ -14,7 +14,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ktrdr.api.context import Context, context_of, job_id_of
+from ktrdr.api.context import context_of, job_id_of
 from ktrdr.api.requests import Body, faults_of, read_json, read_query
 from ktrdr.api.uploads import adopt_upload
 from ktrdr.api.views import job_view
@@ -29,7 +29,6 @@ from ktrdr.jobs.events import (
     JobCompleted,
     JobEvent,
     JobFailed,
-    JobId,
     ProgressEvent,
     StageFinished,
     StageStarted,
@@ -136,9 +135,7 @@ async def report(request: Request) -> Response:
     progress = _read_reports(asked.events)
     try:
         state = await context.log.write(
-            lambda transaction: leases.report_once(
-                transaction, job_id, epoch, progress, first=asked.first, actor=_actor(context, job_id)
-            )
+            lambda transaction: leases.report_once(transaction, job_id, epoch, progress, first=asked.first)
         )
     except leases.MissingReportError as error:
         raise conflict(str(error), fix="report from the number that is missing") from None
@@ -210,19 +207,12 @@ async def release(request: Request) -> Response:
 
 async def _end(request: Request, decide_end: Callable[[JobState], Sequence[JobEvent]]) -> Response:
     context, job_id, epoch = context_of(request), job_id_of(request), _epoch_of(request)
-    actor = _actor(context, job_id)
-    state = await context.log.write(
-        lambda transaction: leases.end_once(transaction, job_id, epoch, decide_end, actor=actor)
-    )
+    state = await context.log.write(lambda transaction: leases.end_once(transaction, job_id, epoch, decide_end))
     return JSONResponse(job_view(state))
 
 
 def _epoch_of(request: Request) -> int:
     return int(request.path_params["lease_epoch"])
-
-
-def _actor(context: Context, job_id: JobId) -> str:
-    return f"worker:{context.reader.job(job_id).worker or 'unknown'}"
 
 
 def _read_reports(events: Sequence[ReportedEvent]) -> list[ProgressEvent]:

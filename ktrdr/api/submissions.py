@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -35,7 +35,9 @@ class JobRequest(Body):
     timeframes: list[str] | None = Field(None, max_length=10, description="In place of the file's.")
     start: str | None = Field(None, description="First moment of the data, in place of the file's.")
     end: str | None = Field(None, description="Last moment; a bare date means to the end of that day.")
-    seed: int = Field(0, ge=0, lt=2**53, description="Equal seeds give equal models.")
+    seed: int | None = Field(
+        None, ge=0, lt=2**53, description="In place of the file's; without either 0. Equal seeds give equal models."
+    )
     target: Target | None = Field(None, strict=False, description="Which workers may run it.")
     priority: int = Field(0, ge=-1000, le=1000, description="Higher runs first.")
     labels: dict[Label, Label] = Field(default_factory=dict, max_length=32)
@@ -54,6 +56,8 @@ class Resolved:
     start: Instant | None
     end: Instant | None
     warnings: tuple[str, ...]
+    #: The file's own.
+    seed: int | None
 
 
 class StrategyCache:
@@ -104,7 +108,7 @@ def prepare(
         start=resolved.start,
         end=resolved.end,
         prices=find_prices(resolved.symbols, resolved.timeframes, reader),
-        seed=request.seed,
+        seed=next(seed for seed in (request.seed, resolved.seed, 0) if seed is not None),
         target=request.target or default_target,
         priority=request.priority,
         labels=request.labels,
@@ -153,14 +157,17 @@ def find_prices(symbols: Sequence[str], timeframes: Sequence[str], reader: Reade
 def _resolve(source: str | Mapping[str, Any], changes: Mapping[str, Any]) -> Resolved:
     parsed = parse(source, **changes) if isinstance(source, str) else from_mapping(source, **changes)
     strategy = parsed.strategy
+    # A job has one seed, and says it itself.
+    seedless = replace(strategy, training=replace(strategy.training, seed=None))
     return Resolved(
         name=strategy.name,
-        mapping=Encoded(to_mapping(strategy)),
+        mapping=Encoded(to_mapping(seedless)),
         symbols=strategy.data.symbols,
         timeframes=strategy.data.timeframes,
         start=_instant(strategy.data.start),
         end=_instant(strategy.data.end),
         warnings=tuple(map(str, parsed.warnings)),
+        seed=strategy.training.seed,
     )
 
 

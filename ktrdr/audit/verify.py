@@ -47,10 +47,17 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        looked_at = f"{self.events} events of {self.jobs} jobs, {self.models} models and {self.prices} price files"
+        looked_at = (
+            f"{_count(self.events, 'event')} of {_count(self.jobs, 'job')}, "
+            f"{_count(self.models, 'model')} and {_count(self.prices, 'price file')}"
+        )
         if self.is_sound:
             return f"sound: {looked_at} verified, nothing is missing or changed"
-        return f"not sound: {len(self.findings) + self.left_out} findings in {looked_at}"
+        return f"not sound: {_count(len(self.findings) + self.left_out, 'finding')} in {looked_at}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
 
 
 @dataclass(slots=True)
@@ -177,8 +184,8 @@ def _check_projections(connection: Connection, scan: _Scan) -> Iterator[str]:
             history = [StoredEvent(**row).recorded for row in connection.execute(query).mappings()]
             for difference in compare(connection, history):
                 yield str(difference)
-        except (ValueError, TypeError, KeyError) as error:  # damaged data that no event can be read from
-            yield f"the events of job {job_id} cannot be folded: {error}"
+        except (ValueError, TypeError, KeyError, AttributeError) as error:  # data that is damaged beyond reading
+            yield f"the events of job {job_id} cannot be compared with its projections: {error}"
         finally:
             connection.rollback()
     for job_id in connection.scalars(select(jobs.c.job_id)):

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 import click
 
 from ktrdr import __version__
+from ktrdr.cli.config import config
 from ktrdr.cli.data import data
 from ktrdr.cli.db import db
 from ktrdr.cli.demo import demo
 from ktrdr.cli.jobs import jobs
-from ktrdr.cli.service import config, host_worker, scheduler, serve, up, worker
+from ktrdr.cli.service import host_worker, scheduler, serve, up, worker
 from ktrdr.cli.strategy import strategy
 from ktrdr.cli.train import train
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ktrdr.cli.options import connect_to, json_option, url_option
-from ktrdr.cli.output import put_json, put_table, say
+from ktrdr.cli.output import bar_time, put_json, put_table, say
 
 
 @click.group()
@@ -97,22 +98,19 @@ def list_(url: str | None, as_json: bool) -> None:
         _put_datasets(datasets)
 
 
-def _put_datasets(datasets: list[dict[str, object]]) -> None:
+def _put_datasets(datasets: list[dict[str, Any]]) -> None:
     put_table(
         ("symbol", "timeframe", "bars", "first", "last", "digest"),
         [
-            (one["symbol"], one["timeframe"], one["rows"], _day(one["first"]), _day(one["last"]), _short(one["digest"]))
+            (
+                one["symbol"],
+                one["timeframe"],
+                one["rows"],
+                bar_time(one["first"]),
+                bar_time(one["last"]),
+                one["digest"][:12],
+            )
             for one in datasets
         ],
         empty="no prices yet; import some with: ktrdr data import FILE (or --sample)",
     )
-
-
-def _day(instant: object) -> str:
-    """A bar's time as short as it can be said: daily bars open at midnight."""
-    text = str(instant)
-    return text[:10] if text[11:19] in ("00:00:00", "") else f"{text[:10]} {text[11:16]} UTC"
-
-
-def _short(digest: object) -> str:
-    return str(digest)[:12]

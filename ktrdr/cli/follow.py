@@ -26,7 +26,18 @@ _ENDS = {"JobCompleted": 0, "JobFailed": JOB_FAILED, "JobCancelled": JOB_CANCELL
 
 
 def follow_job(client: Client, job_id: str, *, as_json: bool) -> int:
-    """Shows a job's events until it ends, and gives the exit code that says how; 130 if Ctrl-C ended the watching."""
+    """Shows a job until it ends, and gives the exit code that says how; 130 if Ctrl-C ended the watching."""
+    try:
+        last = watch(client, job_id, as_json=as_json)
+    except KeyboardInterrupt:
+        say(f"\nno longer watching; the job goes on. Cancel it with: ktrdr jobs cancel {job_id}")
+        say(f"  watch it again with: ktrdr jobs follow {job_id}")
+        return INTERRUPTED
+    return _conclude(last, as_json=as_json)
+
+
+def watch(client: Client, job_id: str, *, as_json: bool) -> EventView:
+    """Shows a job's events as they happen, and gives the last one."""
     events = client.events(job_id, follow=True, on_interruption=lambda: say("the service is away; waiting for it"))
     show: Callable[[Iterable[EventView]], Iterator[EventView]]
     if as_json:
@@ -35,13 +46,7 @@ def follow_job(client: Client, job_id: str, *, as_json: bool) -> int:
         from ktrdr.cli.live import show_live as show
     else:
         show = _show_lines
-    try:
-        newest = deque(show(events), maxlen=1)
-    except KeyboardInterrupt:
-        say(f"\nno longer watching; the job goes on. Cancel it with: ktrdr jobs cancel {job_id}")
-        say(f"  watch it again with: ktrdr jobs follow {job_id}")
-        return INTERRUPTED
-    return _conclude(newest[0], as_json=as_json) if newest else 0
+    return deque(show(events), maxlen=1)[0]
 
 
 def _show_json(events: Iterable[EventView]) -> Iterator[EventView]:

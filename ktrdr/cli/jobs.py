@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from ktrdr.cli.job_ids import full_job_id
 from ktrdr.cli.options import connect_to, json_option, url_option
 from ktrdr.cli.output import is_terminal, local_time, put, put_json, put_table, say
 
 if TYPE_CHECKING:
     from ktrdr.api.views import JobView
-    from ktrdr.client import Client
 
 _STATUSES = ("queued", "running", "cancelling", "completed", "failed", "cancelled")
-#: How far back a part of an id is looked for.
-_RECENT = 2000
 _id_argument = click.argument("job_id", metavar="ID")
 
 
@@ -110,7 +107,7 @@ def show(job_id: str, url: str | None, as_json: bool) -> None:
     from ktrdr.cli.job_page import put_job
 
     with connect_to(url) as client:
-        job = client.job(resolve(client, job_id))
+        job = client.job(full_job_id(client, job_id))
     if as_json:
         put_json(job)
     else:
@@ -132,7 +129,7 @@ def events(job_id: str, url: str | None, as_json: bool) -> None:
     from ktrdr.cli.sentences import sentence
 
     with connect_to(url) as client:
-        recorded = client.events(resolve(client, job_id))
+        recorded = client.events(full_job_id(client, job_id))
         if as_json:
             for event in recorded:
                 put_json(event)
@@ -161,7 +158,7 @@ def follow(job_id: str, url: str | None, as_json: bool) -> None:
     from ktrdr.cli.follow import follow_job
 
     with connect_to(url) as client:
-        raise click.exceptions.Exit(follow_job(client, resolve(client, job_id), as_json=as_json))
+        raise click.exceptions.Exit(follow_job(client, full_job_id(client, job_id), as_json=as_json))
 
 
 @jobs.command()
@@ -178,7 +175,7 @@ def cancel(job_id: str, reason: str, url: str | None, as_json: bool) -> None:
       ktrdr jobs cancel 3f2a9c1b --reason "wrong symbols"
     """
     with connect_to(url) as client:
-        job = client.cancel(resolve(client, job_id), reason=reason)
+        job = client.cancel(full_job_id(client, job_id), reason=reason)
     if as_json:
         put_json(job)
         return
@@ -201,8 +198,10 @@ def predict(job_id: str, symbol: str | None, last: int, url: str | None, as_json
       ktrdr jobs predict 3f2a9c1b
       ktrdr jobs predict 3f2a9c1b --symbol AAPL --last 5 --json
     """
+    from ktrdr.cli.predictions import put_predictions
+
     with connect_to(url) as client:
-        job = client.job(resolve(client, job_id))
+        job = client.job(full_job_id(client, job_id))
         predictions = {
             name: client.predict(job["id"], symbol=name, last=last) for name in ([symbol] if symbol else job["symbols"])
         }
@@ -210,20 +209,6 @@ def predict(job_id: str, symbol: str | None, last: int, url: str | None, as_json
         put_json({"job_id": job["id"], "predictions": predictions})
     else:
         put_predictions(predictions)
-
-
-def put_predictions(predictions: dict[str, list[dict[str, Any]]]) -> None:
-    """Symbol → its predictions, as a table."""
-    rows = [(symbol, row) for symbol, predicted in predictions.items() for row in predicted]
-    names = list(rows[0][1]) if rows else []
-    put_table(
-        ("symbol", *names),
-        [
-            (symbol, *(f"{row[name]:.4f}" if isinstance(row[name], float) else row[name] for name in names))
-            for symbol, row in rows
-        ],
-        empty="there are too few bars for a prediction",
-    )
 
 
 @jobs.command()
@@ -240,25 +225,13 @@ def model(job_id: str, output: Path | None, url: str | None, as_json: bool) -> N
       ktrdr jobs model 3f2a9c1b --output models/
     """
     with connect_to(url) as client:
-        full_id = resolve(client, job_id)
+        full_id = full_job_id(client, job_id)
         target = output or Path()
         written = client.model(full_id, target / f"model-{full_id}.zip" if target.is_dir() else target)
     if as_json:
         put_json({"job_id": full_id, "path": str(written), "bytes": written.stat().st_size})
     else:
         put(str(written))
-
-
-def resolve(client: Client, given: str) -> str:
-    """The id that a beginning or an end of it means. Raises a usage error if it means several."""
-    if len(given) >= 36:
-        return given
-    wanted: Callable[[str], bool] = lambda one: one.startswith(given) or one.endswith(given)  # noqa: E731
-    found = [job["id"] for job in client.jobs(limit=_RECENT) if wanted(job["id"])]
-    if len(found) > 1:
-        shown = ", ".join(found[:5]) + (", …" if len(found) > 5 else "")
-        raise click.BadParameter(f"{given!r} may be any of {shown}; give more of it", param_hint="ID")
-    return found[0] if found else given  # the service then says that there is no such job
 
 
 def _progress(job: JobView) -> str:

@@ -44,6 +44,16 @@ def put(line: str) -> None:
     print(line, flush=True)
 
 
+def put_heading(text: str) -> None:
+    """The beginning of a new part of what follows."""
+    if is_terminal():
+        from rich.text import Text
+
+        console().print(Text(f"\n{text}", style="bold cyan"))
+    else:
+        put(f"\n{text}")
+
+
 def put_json(value: object) -> None:
     """One line of JSON."""
     put(json.dumps(value, ensure_ascii=False))
@@ -71,6 +81,11 @@ def put_pairs(pairs: Iterable[tuple[str, object]]) -> None:
 def local_time(instant: str | None) -> str:
     """A moment of the log as the clock on the wall shows it."""
     return datetime.fromisoformat(instant).astimezone().strftime("%Y-%m-%d %H:%M:%S") if instant else ""
+
+
+def bar_time(instant: str) -> str:
+    """When a bar opens, as short as it can be said: daily bars open at midnight, UTC."""
+    return instant[:10] if instant[11:19] in ("00:00:00", "") else f"{instant[:10]} {instant[11:16]} UTC"
 
 
 def seconds_text(seconds: float) -> str:

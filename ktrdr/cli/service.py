@@ -1,32 +1,32 @@
-"""Running the service: all of it, or one part as a process of its own; and its settings.
+"""Running the service: all of it, or one part as a process of its own.
 
 Imports click; the parts themselves only in the process that becomes one.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
-import re
 import signal
-import sys
 import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ktrdr import __version__
 from ktrdr.cli.options import json_option, url_option
-from ktrdr.cli.output import put, put_json, put_table, say
+from ktrdr.cli.output import put, put_json, say
 
 if TYPE_CHECKING:
     from ktrdr.settings import Settings
     from ktrdr.store import Store
 
 _until_stdin_closes = click.option("--until-stdin-closes", is_flag=True, hidden=True)
+_slots = click.option(
+    "--slots", type=click.IntRange(1, 256), help="Jobs to run at once.  [env var: KTRDR_SLOTS; default: 1]"
+)
 _READY_SECONDS = 30.0
 
 
@@ -119,7 +119,7 @@ def serve(until_stdin_closes: bool) -> None:
 
 
 @click.command()
-@click.option("--slots", type=click.IntRange(1, 256), help="Jobs to run at once.  [env var: KTRDR_SLOTS; default: 1]")
+@_slots
 @_until_stdin_closes
 def worker(slots: int | None, until_stdin_closes: bool) -> None:
     """Trains jobs, in this process and one more for each job at a time.
@@ -153,66 +153,20 @@ def scheduler(until_stdin_closes: bool) -> None:
 
 
 @click.command("host-worker")
+@_slots
 @url_option
-def host_worker(url: str | None) -> None:
+def host_worker(slots: int | None, url: str | None) -> None:
     """Trains jobs for a service elsewhere, over HTTP alone; usually on the machine with the GPU.
 
     \b
     Examples:
       ktrdr host-worker --url http://127.0.0.1:8321
+      KTRDR_DEVICE=cuda ktrdr host-worker --slots 2
     """
-    from ktrdr.settings import read_settings
+    from host_worker.main import main as run_host_worker
 
-    if importlib.util.find_spec("host_worker") is None:
-        raise click.ClickException("the package host_worker is not installed here")
-    # The host worker is a program of its own, and becomes this process with its signals and exit code.
-    os.execv(sys.executable, [sys.executable, "-m", "host_worker", "--url", url or read_settings().url])
-
-
-@click.command()
-@json_option
-def config(as_json: bool) -> None:
-    """Shows every setting: its value, where that comes from, and what it means.
-
-    \b
-    Examples:
-      ktrdr config
-      KTRDR_HOME=/srv/ktrdr ktrdr config --json
-    """
-    from ktrdr.settings import SETTINGS, read_settings
-
-    settings = read_settings()
-    found = [
-        {
-            "setting": field,
-            "value": _shown(getattr(settings, field)),
-            "variable": setting.variable,
-            "source": _source(setting.variable),
-            "meaning": setting.meaning,
-        }
-        for field, setting in SETTINGS.items()
-    ]
-    if as_json:
-        put_json({"settings": found})
-    else:
-        put_table(
-            ("variable", "value", "from", "meaning"),
-            [(one["variable"], one["value"], one["source"], one["meaning"]) for one in found],
-        )
-
-
-def _source(variable: str) -> str:
-    if os.environ.get(variable, "").strip():
-        return "environment"
-    if variable == "KTRDR_DEFAULT_TARGET" and os.environ.get("USE_TRAINING_HOST_SERVICE"):
-        return "USE_TRAINING_HOST_SERVICE"
-    return "default"
-
-
-def _shown(value: Any) -> Any:
-    if value is None or isinstance(value, int | float):
-        return value
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", str(value))  # no password of a database URL
+    arguments = ["--url", url] if url else []
+    run_host_worker([*arguments, "--slots", str(slots)] if slots else arguments)
 
 
 def open_installation() -> tuple[Store, Settings]:

@@ -59,7 +59,6 @@ def report_once(
     progress: Sequence[ProgressEvent],
     *,
     first: int,
-    actor: str,
 ) -> JobState:
     """Records progress that a worker numbers from 0 within its attempt, skipping what was recorded before.
 
@@ -72,7 +71,8 @@ def report_once(
     if is_held and first > reported:
         raise MissingReportError(reported, first)
     fresh = progress[max(reported - first, 0) :]
-    state = transaction.change(job_id, lambda state: decide.report(state, lease_epoch, fresh), actor=actor)
+    state = transaction.state(job_id)
+    state = transaction.append(state, decide.report(state, lease_epoch, fresh), actor=f"worker:{state.worker}")
     if fresh:
         transaction.statements.count_reported.run(transaction.cursor, id=job_id, reported=first + len(progress))
     return state
@@ -96,8 +96,6 @@ def end_once(
     job_id: JobId,
     lease_epoch: int,
     decide_end: Callable[[JobState], Sequence[JobEvent]],
-    *,
-    actor: str,
 ) -> JobState:
     """Records the end of an attempt; once the job has ended under this lease, gives its state and changes nothing.
 
@@ -107,4 +105,4 @@ def end_once(
     state = transaction.state(job_id)
     if state.status.is_final and state.lease_epoch == lease_epoch:
         return state
-    return transaction.append(state, decide_end(state), actor=actor)
+    return transaction.append(state, decide_end(state), actor=f"worker:{state.worker}")

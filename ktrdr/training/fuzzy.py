@@ -15,15 +15,17 @@ Array = NDArray[np.float64]
 
 def degrees(values: Array, membership: Membership) -> Array:
     """The membership of each value, as a new float64 array of the same length."""
-    match membership.shape, membership.parameters:
-        case "triangular", (a, b, c):
-            return _trapezoidal(values, a, b, b, c)
-        case "trapezoidal", (a, b, c, d):
-            return _trapezoidal(values, a, b, c, d)
-        case "gaussian", (mu, sigma):
-            return _gaussian(values, mu, sigma)
-        case shape, parameters:
-            raise ValueError(f"a {shape} membership does not have {len(parameters)} parameters")
+    # Far from a narrow shape a distance overflows to infinity, which gives the membership 0 as it should.
+    with np.errstate(over="ignore"):
+        match membership.shape, membership.parameters:
+            case "triangular", (a, b, c):
+                return _trapezoidal(values, a, b, b, c)
+            case "trapezoidal", (a, b, c, d):
+                return _trapezoidal(values, a, b, c, d)
+            case "gaussian", (mu, sigma):
+                return _gaussian(values, mu, sigma)
+            case shape, parameters:
+                raise ValueError(f"a {shape} membership does not have {len(parameters)} parameters")
 
 
 def _trapezoidal(values: Array, a: float, b: float, c: float, d: float) -> Array:
@@ -42,9 +44,8 @@ def _slope(values: Array, foot: float, shoulder: float) -> Array:
 
 
 def _gaussian(values: Array, mu: float, sigma: float) -> Array:
-    with np.errstate(over="ignore"):  # A distance whose square overflows has membership 0, as it should.
-        degree = values - mu
-        degree /= sigma
-        degree *= degree
-        degree *= -0.5
-        return np.exp(degree, out=degree)
+    degree = values - mu
+    degree /= sigma
+    degree *= degree
+    degree *= -0.5
+    return np.exp(degree, out=degree)

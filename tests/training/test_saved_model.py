@@ -35,9 +35,7 @@ FRAME = random_walk(500, seed=1)
 FILES = {"weights.safetensors", "model.json", "metrics.json", "SHA256SUMS"}
 
 
-def train(
-    output: Path, strategy: Strategy, *, recorder: Recorder | None = None
-) -> tuple[run.TrainingResult, Recorder]:
+def train(output: Path, strategy: Strategy, *, recorder: Recorder | None = None) -> tuple[run.TrainingResult, Recorder]:
     recorder = recorder or Recorder()
     result = run.train(
         make_specification(strategy),

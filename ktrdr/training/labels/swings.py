@@ -14,8 +14,8 @@ _WINDOW = 32
 def zigzag(bars: Bars, *, zigzag_threshold: float) -> BarLabels:
     """Buy strictly inside a rising leg, sell inside a falling one, hold on the pivots and after the last one.
 
-    A label is known once the pivot at the end of its leg is confirmed by a reversal; until then it could change, so
-    the last leg and what follows it depend on all bars.
+    Inside a leg a label is known once the leg has gone further, at its far end at the latest; that of a pivot only once
+    a reversal confirms it. What follows the last pivot, and an unconfirmed pivot itself, depend on all bars.
     """
     close = bars.close
     count = len(close)
@@ -27,8 +27,7 @@ def zigzag(bars: Bars, *, zigzag_threshold: float) -> BarLabels:
     rises = close[pivots[1:]] > close[pivots[:-1]]
     values = np.repeat(np.append(np.where(rises, BUY, SELL), HOLD), legs)
     values[pivots] = HOLD
-    # A leg's bars, and the pivot it ends in, are known when that pivot is; nothing confirms what follows the last one.
-    ends = np.repeat(np.append(confirmed[1:], count - 1), legs)
+    ends = np.repeat(np.append(pivots[1:], count - 1), legs)
     ends[pivots] = confirmed
     return BarLabels(values, ends)
 

@@ -1,0 +1,86 @@
+"""A cancellation, from the request to the receipt in the job's last event."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from running_service import RunningService, wait_until
+from strategies import endless, short
+
+from ktrdr.client import ApiError, Client
+
+
+@pytest.mark.parametrize("target", ["local", "host"])
+def test_a_running_job_stops_and_its_receipt_says_where(service: RunningService, target: str) -> None:
+    if target == "host" and "host-worker" not in service.processes:
+        service.start("host-worker")
+    job_id = service.client.submit(endless(), target=target)["id"]
+    wait_until(lambda: service.client.job(job_id)["progress"]["epoch"] >= 2)
+    assert service.client.cancel(job_id, reason="seen enough")["status"] == "cancelling"
+    job = service.wait_for(job_id)
+    assert job["status"] == "cancelled"
+    assert job["cancellation"]["outcome"] == "stopped"
+    assert job["cancellation"]["reason"] == "seen enough"
+    assert job["result"] is None
+    events = list(service.client.events(job_id))
+    request = next(event for event in events if event["type"] == "CancellationRequested")
+    end = events[-1]
+    assert end["type"] == "JobCancelled"
+    assert end["data"]["request_version"] == request["version"]
+    assert end["data"]["where"].startswith("epoch ")
+    # Of a batch of a quarter of a millisecond, few begin before the request is on the disk and none after it was seen.
+    assert end["data"]["batches_after_request"] < 1000
+
+
+def test_a_queued_job_that_is_cancelled_never_starts(own_service: RunningService) -> None:
+    own_service.start("serve")
+    own_service.import_samples()
+    job_id = own_service.client.submit(short())["id"]
+    assert own_service.client.cancel(job_id)["status"] == "cancelled"
+    later = own_service.client.submit(short())["id"]
+    own_service.start("worker")
+    assert own_service.wait_for(later)["status"] == "completed"  # the worker was there, and took this one only
+    types = [event["type"] for event in own_service.client.events(job_id)]
+    assert types == ["JobSubmitted", "CancellationRequested", "JobCancelled"]
+
+
+def test_cancelling_twice_is_one_request(service: RunningService) -> None:
+    job_id = service.client.submit(endless())["id"]
+    wait_until(lambda: service.client.job(job_id)["progress"]["epoch"] >= 1)
+    for _ in range(2):
+        try:
+            service.client.cancel(job_id)
+        except ApiError as error:  # the job may have stopped in between
+            assert error.status == 409
+    service.wait_for(job_id, "cancelled")
+    types = [event["type"] for event in service.client.events(job_id)]
+    assert types.count("CancellationRequested") == 1
+
+
+def test_a_completed_job_cannot_be_cancelled(service: RunningService) -> None:
+    job_id = service.client.submit(short())["id"]
+    service.wait_for(job_id, "completed")
+    with pytest.raises(ApiError, match="already completed") as refused:
+        service.client.cancel(job_id)
+    assert refused.value.status == 409
+    assert service.client.job(job_id)["status"] == "completed"
+
+
+def test_of_a_cancellation_and_a_completion_one_wins_and_the_caller_hears_which(service: RunningService) -> None:
+    for _ in range(8):
+        job_id = service.client.submit(short(1))["id"]
+        wait_until(lambda job_id=job_id: service.client.job(job_id)["progress"]["stage"] == "evaluate_model"
+                   or service.client.job(job_id)["status"] == "completed")  # fmt: skip
+        with ThreadPoolExecutor(1) as caller, Client(service.url) as client:
+            answer = caller.submit(client.cancel, job_id)
+            job = service.wait_for(job_id)
+            try:
+                answer.result()
+                was_accepted = True
+            except ApiError as error:
+                assert error.status == 409
+                was_accepted = False
+        assert job["status"] == ("cancelled" if was_accepted else "completed")
+        ends = [e for e in service.client.events(job_id) if e["type"] in ("JobCompleted", "JobCancelled", "JobFailed")]
+        assert len(ends) == 1

@@ -1,0 +1,102 @@
+"""The service as real processes on a port of its own, for tests and benchmarks: started, stopped, killed part by part."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from ktrdr import sample
+from ktrdr.cli.parts import free_port
+from ktrdr.client import Client
+
+PATIENCE_SECONDS = 60.0
+
+
+def wait_until(condition: Callable[[], Any], *, seconds: float = PATIENCE_SECONDS) -> Any:
+    """What the condition gives, once that is true. Raises AssertionError if it never is."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"still not so after {seconds} s"
+        time.sleep(0.005)
+    return found
+
+
+class RunningService:
+    """The parts `serve`, `worker`, `scheduler` and `host-worker`, each started when a test asks for it."""
+
+    def __init__(self, home: Path, **settings: str) -> None:
+        self.home = home
+        self.port = free_port("127.0.0.1")
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.environment: dict[str, str] = {
+            **os.environ,
+            "KTRDR_HOME": str(home),
+            "KTRDR_PORT": str(self.port),
+            "KTRDR_URL": self.url,
+            **settings,
+        }
+        self.client = Client(self.url)
+        self.http = httpx2.Client(base_url=f"{self.url}/api/v1", timeout=60.0)
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, *parts: str, **environment: str) -> None:
+        for part in parts:
+            with (self.home.parent / f"{part}.log").open("ab") as log:
+                self.processes[part] = subprocess.Popen(
+                    [sys.executable, "-m", "ktrdr", part],
+                    env=self.environment | environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                )
+        if "serve" in parts:
+            self.wait_until_serving()
+
+    def wait_until_serving(self) -> None:
+        def answers() -> bool:
+            try:
+                return httpx2.get(f"{self.url}/healthz").status_code == 200
+            except httpx2.TransportError:
+                return False
+
+        wait_until(answers)
+
+    def stop(self, part: str, number: int = signal.SIGTERM) -> int:
+        """Sends a signal to a part and waits; gives its exit code."""
+        process = self.processes.pop(part)
+        process.send_signal(number)
+        return process.wait(PATIENCE_SECONDS)
+
+    def kill(self, part: str) -> None:
+        self.stop(part, signal.SIGKILL)
+
+    def import_samples(self) -> None:
+        self.client.import_prices(sample.prices(), filename="prices.csv.gz")
+
+    def wait_for(self, job_id: str, *statuses: str, seconds: float = PATIENCE_SECONDS) -> Mapping[str, Any]:
+        """The job, once it has one of the statuses (or, without any, has ended)."""
+        wanted = statuses or ("completed", "failed", "cancelled")
+
+        def reached() -> Mapping[str, Any] | None:
+            job = self.client.job(job_id)
+            return job if job["status"] in wanted else None
+
+        found: Mapping[str, Any] = wait_until(reached, seconds=seconds)
+        return found
+
+    def close(self) -> None:
+        for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
+            process.wait(PATIENCE_SECONDS)
+        self.processes.clear()
+        self.client.close()
+        self.http.close()

@@ -1,4 +1,4 @@
-"""The service as real processes on a port of its own, for tests and benchmarks: started, stopped, killed part by part."""
+"""The service as real processes on a port of its own, for tests and benchmarks: started and ended part by part."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ Imports starlette and pydantic.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, TypeVar
 
@@ -79,14 +79,14 @@ def faults_of(error: ValidationError) -> list[Fault]:
 
 
 def _fault(detail: Mapping[str, Any]) -> Fault:
-    path: Sequence[str | int] = detail["loc"]
+    path = [part for part in detail["loc"] if part != "[key]"]
     given = repr(detail["input"])
     match detail["type"]:
         case "json_invalid":
             return Fault((), f"the body is not JSON: {detail['ctx']['error']}")
         case "missing":
-            return Fault(tuple(path), "is missing")
+            return Fault((*path,), "is missing")
         case "extra_forbidden":
-            return Fault(tuple(path), "is not known here")
+            return Fault((*path,), "is not known here")
     message = detail["msg"][0].lower() + detail["msg"][1:]
-    return Fault(tuple(path), f"{given if len(given) < 80 else given[:77] + '…'} is not possible: {message}")
+    return Fault((*path,), f"{given if len(given) < 80 else given[:77] + '…'} is not possible: {message}")

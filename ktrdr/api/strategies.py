@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from ktrdr import sample
 from ktrdr.api.context import context_of
 from ktrdr.api.requests import Body, read_json
-from ktrdr.api.submissions import strategy_source
+from ktrdr.api.submissions import StrategySource, strategy_source
 from ktrdr.problems import invalid, not_found
 from ktrdr.store.catalogue import put_strategy
 from ktrdr.training.faults import Fault, InvalidInputError
@@ -22,7 +22,7 @@ from ktrdr.training.strategy.parse import Parsed, from_mapping, parse, to_mappin
 class StrategyRequest(Body):
     """A strategy file to look at."""
 
-    strategy: str | dict[str, Any] = Field(description="YAML or JSON text, an object, or the name of a stored one.")
+    strategy: StrategySource = Field(description="YAML or JSON text, an object, or the name of a stored one.")
     strict: bool = Field(False, description="Count warnings as faults.")
 
 

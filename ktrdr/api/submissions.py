@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from ktrdr import __version__, sample
 from ktrdr.api.requests import Body
@@ -25,10 +25,20 @@ from ktrdr.training.strategy.parse import from_mapping, parse, to_mapping
 Label = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[^\s=,]+$")]
 
 
+def _text_or_object(value: Any) -> Any:
+    if not isinstance(value, str | dict):
+        raise ValueError("a strategy is text or an object")
+    return value
+
+
+#: Said in one sentence, where a union would give one fault for each of its types.
+StrategySource = Annotated[str | dict[str, Any], BeforeValidator(_text_or_object)]
+
+
 class JobRequest(Body):
     """A training to be done."""
 
-    strategy: str | dict[str, Any] = Field(
+    strategy: StrategySource = Field(
         description="The strategy file as YAML or JSON text, or as an object, or the name of a stored or sample one."
     )
     symbols: list[str] | None = Field(None, max_length=1000, description="In place of the file's.")
@@ -180,4 +190,6 @@ def _instant(moment: datetime | None) -> Instant | None:
 
 
 def _within_strategy(fault: Fault) -> Fault:
+    if fault.path and fault.path[0] in ("symbols", "timeframes", "start", "end"):
+        return fault  # of the request's own values
     return Fault(("strategy", *fault.path), fault.problem, fault.fix)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
 
 from ktrdr.jobs.canonical import dumps
 from ktrdr.jobs.codec import TERMINAL_TYPES, leaf_hash
@@ -83,15 +84,19 @@ def verify(store: Store, progress: Callable[[int], None] | None = None) -> Verdi
     `progress` is called with the number of events scanned.
     """
     scan = _Scan()
-    with store.engine.connect() as connection:
-        for page in _pages(connection):
-            for event in page:
-                scan.findings += _check_event(scan, event)
-            if progress:
-                progress(scan.events)
-        scan.findings += _check_projections(connection, scan)
-        for dataset in connection.execute(select(datasets)).mappings():
-            scan.prices.setdefault(dataset["digest"], f"dataset {dataset['symbol']} {dataset['timeframe']}")
+    try:
+        with store.engine.connect() as connection:
+            scan.findings += _check_database(connection)
+            for page in _pages(connection):
+                for event in page:
+                    scan.findings += _check_event(scan, event)
+                if progress:
+                    progress(scan.events)
+            scan.findings += _check_projections(connection, scan)
+            for dataset in connection.execute(select(datasets)).mappings():
+                scan.prices.setdefault(dataset["digest"], f"dataset {dataset['symbol']} {dataset['timeframe']}")
+    except DBAPIError as error:
+        scan.findings.append(f"the database cannot be read any further: {error.orig}")
     for digest, needed_by in scan.models.items():
         scan.findings += _check_model(store, digest, needed_by)
     for digest, needed_by in scan.prices.items():
@@ -104,6 +109,13 @@ def verify(store: Store, progress: Callable[[int], None] | None = None) -> Verdi
         findings=tuple(scan.findings[:MOST_FINDINGS]),
         left_out=max(0, len(scan.findings) - MOST_FINDINGS),
     )
+
+
+def _check_database(connection: Connection) -> Iterator[str]:
+    """What SQLite finds wrong with its own file: pages, indexes, constraints."""
+    for (said,) in connection.exec_driver_sql("PRAGMA integrity_check(10)"):
+        if said != "ok":
+            yield f"the database file is damaged: {said}"
 
 
 def _pages(connection: Connection) -> Iterator[list[StoredEvent]]:

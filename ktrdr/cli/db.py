@@ -82,8 +82,8 @@ def rebuild(check: bool, as_json: bool) -> None:
     else:
         for difference in differences:
             put(difference)
-        outcome = "left as they are" if check else "repaired"
-        found = f"{len(differences)} differences, {outcome}" if differences else "no difference"
+        number = "one difference" if len(differences) == 1 else f"{len(differences)} differences"
+        found = f"{number}, {'not repaired' if check else 'repaired'}" if differences else "no difference"
         put(f"{rebuilt.jobs} jobs with {rebuilt.events} events folded again: {found}")
     if check and differences:
         raise click.exceptions.Exit(1)

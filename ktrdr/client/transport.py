@@ -73,6 +73,8 @@ class Transport:
             pause = next(pauses, None)
             try:
                 answer = self._http.request(method, PREFIX + path, **request)
+            except httpx2.UnsupportedProtocol as error:  # an address that is none
+                raise ServiceUnreachableError(self.url, error) from None
             except httpx2.TransportError as error:
                 was_not_received = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
                 if pause is None or not (repeatable or was_not_received):

@@ -12,7 +12,7 @@ from sqlalchemy import URL, Engine
 
 from ktrdr.files import Models, Prices
 from ktrdr.store.database import open_engine
-from ktrdr.store.doorbell import Doorbell, Watch
+from ktrdr.store.doorbell import Doorbell, Glance, Watch
 from ktrdr.store.log import LEASE_SECONDS, Log
 from ktrdr.store.migrate import migrate
 from ktrdr.store.reader import Reader
@@ -34,6 +34,9 @@ class Store:
 
     def open_reader(self) -> Reader:
         return Reader(self.engine)
+
+    def open_glance(self) -> Glance:
+        return Glance(self.doorbell.path)
 
     def open_watch(self) -> Watch:
         return Watch(self.doorbell.path)

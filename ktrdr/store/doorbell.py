@@ -8,6 +8,7 @@ file instead would fire before the commit is visible.
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import select
 import sys
@@ -17,6 +18,8 @@ from pathlib import Path
 #: How soon a commit is noticed where the kernel cannot watch files.
 POLL_SECONDS = 0.005
 
+#: Bytes that a ring writes: a time, only to differ from the one before.
+_WIDTH = 8
 _IN_MODIFY = 0x2
 _IN_NONBLOCK = os.O_NONBLOCK
 _IN_CLOEXEC = 0o2000000
@@ -30,10 +33,28 @@ class Doorbell:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
     def ring(self) -> None:
-        os.pwrite(self._file, b"!", 0)
+        os.pwrite(self._file, time.time_ns().to_bytes(_WIDTH, "little"), 0)
 
     def close(self) -> None:
         os.close(self._file)
+
+
+class Glance:
+    """For who is too busy to wait: tells for a tenth of a microsecond whether it has rung, by shared memory.
+
+    A commit can be seen a moment before its ring, and a writer that is killed in between never rings: look at the log
+    itself now and then all the same.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with path.open("r+b") as file:
+            if path.stat().st_size < _WIDTH:
+                file.truncate(_WIDTH)
+            self._page = mmap.mmap(file.fileno(), _WIDTH, access=mmap.ACCESS_READ)
+
+    def __call__(self) -> bytes:
+        """Another value after each ring."""
+        return self._page[:]
 
 
 class Watch:

@@ -5,27 +5,37 @@ Imports the store. Started as `python -m ktrdr.worker.local_child DESCRIPTOR`; t
 
 from __future__ import annotations
 
+import time
 from multiprocessing.connection import Connection
 
 from ktrdr.clock import from_instant
 from ktrdr.jobs.events import JobId
 from ktrdr.settings import read_settings
 from ktrdr.store import open_store
+from ktrdr.store.doorbell import Glance
 from ktrdr.store.reader import Reader
 from ktrdr.worker.child import RequestLook, run_child
 from ktrdr.worker.messages import Train
 
 
-def look_into_log(reader: Reader, job_id: JobId) -> RequestLook:
-    """A look that costs 2.4 µs while nobody commits anything, and 5 µs otherwise."""
-    seen = -1
+#: How often the log itself is looked at although the doorbell was silent.
+GUARD_SECONDS = 0.02
+
+
+def look_into_log(reader: Reader, rings: Glance, job_id: JobId) -> RequestLook:
+    """A look at the cancellation's row whenever there was a commit, and at the doorbell alone otherwise.
+
+    Between two batches the caches are the training's: there even `PRAGMA data_version` costs 17 µs (2.4 µs in a loop
+    of its own), which is 7 % of a small batch; the doorbell costs 0.3 µs.
+    """
+    rung, looked_at = b"", 0.0
 
     def look() -> float | None:
-        nonlocal seen
-        version = reader.data_version()
-        if version == seen:
+        nonlocal rung, looked_at
+        ring, now = rings(), time.monotonic()
+        if ring == rung and now - looked_at < GUARD_SECONDS:
             return None
-        seen = version
+        rung, looked_at = ring, now
         requested = reader.cancellation(job_id)
         return from_instant(requested[1]).timestamp() if requested else None
 
@@ -34,10 +44,11 @@ def look_into_log(reader: Reader, job_id: JobId) -> RequestLook:
 
 def main() -> None:
     settings = read_settings()
-    reader = open_store(settings.home, settings.database_url).open_reader()
+    store = open_store(settings.home, settings.database_url)
+    reader, rings = store.open_reader(), store.open_glance()
 
     def make_look(job: Train, _pipe: Connection) -> RequestLook:
-        return look_into_log(reader, JobId(job.job_id))
+        return look_into_log(reader, rings, JobId(job.job_id))
 
     run_child(make_look)
 

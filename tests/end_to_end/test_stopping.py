@@ -25,7 +25,9 @@ def test_the_api_stops_within_two_seconds_although_a_stream_is_open(own_service:
     lines: list[str] = []
 
     def read() -> None:
-        with httpx2.stream("GET", f"{own_service.url}/api/v1/events", headers={"Accept": "text/event-stream"}) as stream:
+        with httpx2.stream(
+            "GET", f"{own_service.url}/api/v1/events", headers={"Accept": "text/event-stream"}
+        ) as stream:
             lines.extend(stream.iter_lines())  # raises if the stream does not end as HTTP says it must
 
     with ThreadPoolExecutor(1) as reader:
@@ -67,9 +69,9 @@ def test_a_worker_that_is_told_to_stop_gives_its_job_back(own_service: RunningSe
     assert own_service.stop("worker") == 0
     job = own_service.client.job(job_id)
     assert job["status"] == "queued"
-    assert [event["data"]["reason"] for event in own_service.client.events(job_id) if event["type"] == "JobRequeued"] == [
-        "released"
-    ]
+    assert [
+        event["data"]["reason"] for event in own_service.client.events(job_id) if event["type"] == "JobRequeued"
+    ] == ["released"]
 
 
 def test_the_job_of_a_killed_worker_runs_again_elsewhere_once(own_service: RunningService) -> None:

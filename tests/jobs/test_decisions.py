@@ -95,7 +95,7 @@ def test_a_lease_of_an_earlier_attempt_is_refused(command: str, status: str) -> 
     history = [SUBMITTED, CLAIMED, EXPIRED, REQUEUED, replace(CLAIMED, lease_epoch=2), *HISTORIES[status][2:]]
     state = after(*history)
     assert state.status == status
-    with pytest.raises(RefusalError, match="lease 1 .* is no longer held: lease 2 was given out since"):
+    with pytest.raises(RefusalError, match=r"lease 1 .* is no longer held: lease 2 was given out since"):
         COMMANDS[command](state)
 
 

@@ -40,8 +40,6 @@ def _populate(log: Log, clock: SettableClock) -> None:
         if fate == "cancelled":
             cancel(log, job_id)
         if fate in ("queued", "cancelled"):
-            # Out of the way of the next claim: only the newest job may be claimed here.
-            change(log, job_id, _nothing)
             continue
         lease = claim(log, kind="host")
         assert lease is not None

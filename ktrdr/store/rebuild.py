@@ -19,6 +19,7 @@ from sqlalchemy import (
     cast,
     delete,
     exists,
+    func,
     insert,
     literal,
     select,
@@ -69,8 +70,9 @@ def rebuild(
     differences: list[Difference] = []
     jobs_seen = events_seen = 0
     with engine.connect() as connection:
-        after = 0
-        while group := _submissions(connection, after):
+        # Jobs submitted from now on are not looked at: a busy service would otherwise keep this going for ever.
+        after, last = 0, connection.scalar(select(func.max(events.c.position))) or 0
+        while group := _submissions(connection, after, last):
             after = group[-1][0]
             begin_write(connection.connection.cursor())
             for _, job_id in group:
@@ -170,8 +172,10 @@ def _orphans(connection: Connection, *, repair: bool) -> list[Difference]:
     return found
 
 
-def _submissions(connection: Connection, after: int) -> list[tuple[int, JobId]]:
-    query = select(events.c.position, events.c.job_id).where(events.c.version == 1, events.c.position > after)
+def _submissions(connection: Connection, after: int, last: int) -> list[tuple[int, JobId]]:
+    query = select(events.c.position, events.c.job_id).where(
+        events.c.version == 1, events.c.position > after, events.c.position <= last
+    )
     rows = connection.execute(query.order_by(events.c.position).limit(GROUP)).fetchall()
     connection.commit()
     return [(row[0], JobId(row[1])) for row in rows]

@@ -17,7 +17,6 @@ from ktrdr.store.reader import Reader
 from ktrdr.worker.child import RequestLook, run_child
 from ktrdr.worker.messages import Train
 
-
 #: How often the log itself is looked at although the doorbell was silent.
 GUARD_SECONDS = 0.02
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pysqlite3
 import pytest
-from audited_log import CANCELLED_JOB, CLAIM, COMPLETED_JOB, END, EPOCHS, RUNNING_JOB, STAGE, SUBMISSION, write_log
+from audited_log import CANCELLED_JOB, CLAIM, COMPLETED_JOB, EPOCHS, RUNNING_JOB, STAGE, SUBMISSION, write_log
 
 from ktrdr.audit import verify
 from ktrdr.jobs.codec import leaf_hash

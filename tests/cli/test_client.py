@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,20 @@ SHORT = sample.strategies()["trend_follower"].replace("epochs: 40", "epochs: 2")
 ENDLESS = SHORT.replace("epochs: 2", "epochs: 100000").replace("  early_stopping", "  # early_stopping")
 
 
+def whole_request(connection: socket.socket) -> bytes:
+    """The bytes of one request, its body included."""
+    request = b""
+    while b"\r\n\r\n" not in request:
+        received = connection.recv(65536)
+        assert received, "the client went away"
+        request += received
+    head, _, body = request.partition(b"\r\n\r\n")
+    announced = re.search(rb"(?i)content-length: *(\d+)", head)
+    while announced and len(body) < int(announced[1]):
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
 @contextmanager
 def losing_the_first_answer(port: int) -> Iterator[str]:
     """The address of a proxy that passes the first request on and then drops the connection."""
@@ -27,10 +42,7 @@ def losing_the_first_answer(port: int) -> Iterator[str]:
             for number in range(2):
                 ours, _ = listener.accept()
                 with ours, socket.create_connection(("127.0.0.1", port)) as theirs:
-                    request = ours.recv(1_000_000)
-                    while not request.partition(b"\r\n\r\n")[2]:
-                        request += ours.recv(1_000_000)
-                    theirs.sendall(request)
+                    theirs.sendall(whole_request(ours))
                     answer = theirs.recv(1_000_000)
                     if number:
                         ours.sendall(answer)

@@ -43,22 +43,28 @@ def _live_through(log: Log, clock: SettableClock, steps: int) -> None:
             continue
         job_id = chance.choice(job_ids)
         state = log.write(lambda transaction, job_id=job_id: transaction.state(job_id))
-        epoch, held = state.lease_epoch, state.worker is not None
-        decisions: list[Any] = [
-            lambda state: decide.report(state, epoch, [BATCH, EPOCH]),
-            lambda state: decide.complete(state, epoch, COMPLETED),
-            lambda state: decide.fail(state, epoch, chance.choice([BROKEN, CRASHED])),
-            lambda state: decide.release(state, epoch, message=""),
-        ]
+        held = state.worker is not None
         match chance.randint(0, 4):
             case 0:
                 log.write(leases.expire_leases)
             case 1 if not state.status.is_final:
                 cancel(log, job_id)
             case _ if held:
-                change(log, job_id, chance.choice(decisions))
+                change(log, job_id, _any_decision(state.lease_epoch, chance))
             case _:
                 claim(log)
+
+
+def _any_decision(epoch: int, chance: random.Random) -> Any:
+    """What a worker that holds the lease may do next."""
+    return chance.choice(
+        [
+            lambda state: decide.report(state, epoch, [BATCH, EPOCH]),
+            lambda state: decide.complete(state, epoch, COMPLETED),
+            lambda state: decide.fail(state, epoch, chance.choice([BROKEN, CRASHED])),
+            lambda state: decide.release(state, epoch, message=""),
+        ]
+    )
 
 
 def test_after_any_history_there_is_nothing_to_repair(store: Store, log: Log, clock: SettableClock) -> None:
@@ -87,7 +93,6 @@ PLANTED = {
     "state": ("jobs", ["UPDATE jobs SET state = replace(state, 'trend', 'other') WHERE job_id = '{running}'"]),
     "queue": ("jobs", ["UPDATE jobs SET waits_for = 'auto' WHERE job_id = '{running}'"]),
     "priority": ("jobs", ["UPDATE jobs SET priority = 5 WHERE job_id = '{running}'"]),
-    "name": ("jobs", ["UPDATE jobs SET name = 'other' WHERE job_id = '{running}'"]),
     "digest": ("jobs", ["UPDATE jobs SET request_digest = '' WHERE job_id = '{running}'"]),
     "key": ("jobs", ["UPDATE jobs SET idempotency_key = 'other' WHERE job_id = '{running}'"]),
     "position": ("jobs", ["UPDATE jobs SET submitted_position = 50 WHERE job_id = '{running}'"]),
@@ -100,7 +105,10 @@ PLANTED = {
     "lease worker": ("leases", ["UPDATE leases SET worker = 'w9'"]),
     "extra lease": ("leases", ["INSERT INTO leases VALUES ('{queued}', 1, 'w1', '9', 0)"]),
     "lease of no job": ("leases", ["INSERT INTO leases VALUES ('nowhere', 1, 'w1', '9', 0)"]),
-    "orphan": ("jobs", ["INSERT INTO jobs SELECT 77, 'x', version, status, name, waits_for, priority, NULL, '', state FROM jobs LIMIT 1"]),
+    "orphan": (
+        "jobs",
+        ["INSERT INTO jobs SELECT 77, 'x', version, status, waits_for, priority, NULL, '', state FROM jobs LIMIT 1"],
+    ),
 }  # fmt: skip
 
 

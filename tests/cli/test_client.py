@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from running_service import RunningService
@@ -17,56 +14,6 @@ from ktrdr.client import ApiError, Client, ServiceUnreachableError, connect
 
 SHORT = sample.strategies()["trend_follower"].replace("epochs: 40", "epochs: 2")
 ENDLESS = SHORT.replace("epochs: 2", "epochs: 100000").replace("  early_stopping", "  # early_stopping")
-
-
-def whole_request(connection: socket.socket) -> bytes:
-    """The bytes of one request, its body included."""
-    request = b""
-    while b"\r\n\r\n" not in request:
-        received = connection.recv(65536)
-        assert received, "the client went away"
-        request += received
-    head, _, body = request.partition(b"\r\n\r\n")
-    announced = re.search(rb"(?i)content-length: *(\d+)", head)
-    while announced and len(body) < int(announced[1]):
-        body += connection.recv(65536)
-    return head + b"\r\n\r\n" + body
-
-
-@contextmanager
-def losing_the_first_answer(port: int) -> Iterator[str]:
-    """The address of a proxy that passes the first request on and then drops the connection."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def pass_on() -> None:
-            for number in range(2):
-                ours, _ = listener.accept()
-                with ours, socket.create_connection(("127.0.0.1", port)) as theirs:
-                    theirs.sendall(whole_request(ours))
-                    answer = theirs.recv(1_000_000)
-                    if number:
-                        ours.sendall(answer)
-
-        thread = threading.Thread(target=pass_on)
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        thread.join()
-
-
-def test_a_submission_whose_answer_is_lost_makes_one_job(service: RunningService) -> None:
-    labels = {"from": "lost_answer"}
-    with losing_the_first_answer(service.port) as url, connect(url) as client:
-        job_id = client.submit("trend_follower", target="host", labels=labels)["id"]
-    assert [job["id"] for job in service.client.jobs(label=["from=lost_answer"])] == [job_id]
-    service.client.cancel(job_id)
-
-
-def test_a_cancellation_whose_answer_is_lost_is_not_repeated(service: RunningService) -> None:
-    job_id = service.client.submit("trend_follower", target="host")["id"]
-    with losing_the_first_answer(service.port) as url, connect(url) as client:
-        with pytest.raises(ServiceUnreachableError):
-            client.cancel(job_id)
-        assert client.job(job_id)["status"] == "cancelled"
 
 
 def test_a_refused_request_says_everything(service: RunningService) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,10 +98,6 @@ def skip_a_version(by: Tamperer) -> None:
     by.change(LAST, version=5)
 
 
-def go_on_after_the_end(by: Tamperer) -> None:
-    by.change(LAST, job_id=COMPLETED_JOB, version=7)
-
-
 def set_the_clock_back(by: Tamperer) -> None:
     by.change(LAST, recorded_at="2020-01-01T00:00:00.000000Z")
 
@@ -182,7 +179,6 @@ def overwrite_a_page(by: Tamperer) -> None:
         (delete_stretch, "positions 3 to 4 are missing before event 5"),
         (cut_the_tail, f"jobs of job {RUNNING_JOB}: found .*, the log says .*"),
         (skip_a_version, "event 11 (JobClaimed of job .*) has version 5 of its job, after version 1"),
-        (go_on_after_the_end, "event 11 (JobClaimed of job .*) comes after the end of its job at position 6"),
         (
             set_the_clock_back,
             "event 11 (JobClaimed of job .*) was recorded at 2020-.*, before the event that it follows",
@@ -229,7 +225,7 @@ def test_an_empty_log_is_sound(tmp_path: Path) -> None:
 
 
 def test_the_log_is_read_page_by_page(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ktrdr.audit.verify.PAGE", 4)
+    monkeypatch.setattr(sys.modules["ktrdr.audit.verify"], "PAGE", 4)
     seen: list[int] = []
     assert verify(store, seen.append).is_sound
     assert seen == [4, 8, 11]
@@ -248,7 +244,7 @@ def test_nothing_is_changed_and_nobody_is_kept_from_writing(store: Store) -> Non
 
 
 def test_more_findings_than_help_are_counted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ktrdr.audit.verify.MOST_FINDINGS", 2)
+    monkeypatch.setattr(sys.modules["ktrdr.audit.verify"], "MOST_FINDINGS", 2)
     tamperer = Tamperer(store)
     tamperer.run("UPDATE events SET actor = 'client:eve'")
     tamperer.close()

@@ -22,7 +22,8 @@ def to_instant(moment: datetime) -> Instant:
     """
     if moment.tzinfo is None:
         raise ValueError(f"{moment} has no time zone")
-    return Instant(moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+    utc = moment.astimezone(UTC).replace(tzinfo=None)
+    return Instant(f"{utc.isoformat(timespec='microseconds')}Z")
 
 
 def from_instant(instant: Instant) -> datetime:

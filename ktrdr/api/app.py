@@ -22,9 +22,10 @@ from ktrdr.api.routes import OPERATIONS
 from ktrdr.api.submissions import StrategyCache
 from ktrdr.api.watch import LogWatch
 from ktrdr.jobs.refusals import RefusalError
-from ktrdr.problems import Problem, from_refusal, invalid
+from ktrdr.problems import Problem, from_refusal, invalid, unavailable
 from ktrdr.settings import Settings
 from ktrdr.store import Store
+from ktrdr.store.database import DatabaseBusyError
 from ktrdr.store.group_commit import GroupCommit
 from ktrdr.training.faults import InvalidInputError
 
@@ -51,7 +52,7 @@ def create_app(store: Store, settings: Settings) -> Starlette:
             context.watch.stop()
             context.compute.close()
             await context.watch.close()
-            context.log.close()
+            await context.log.close()
             context.reader.close()
             log.close()
 
@@ -62,6 +63,7 @@ def create_app(store: Store, settings: Settings) -> Starlette:
         exception_handlers={
             Problem: _give_problem,
             RefusalError: lambda request, error: _give_problem(request, from_refusal(error)),
+            DatabaseBusyError: lambda request, error: _give_problem(request, unavailable(str(error))),
             InvalidInputError: lambda request, error: _give_problem(request, invalid(error.faults)),
             HTTPException: _give_http_error,
             Exception: _give_unexpected,

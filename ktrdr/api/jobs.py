@@ -21,7 +21,7 @@ from ktrdr.jobs import decide
 from ktrdr.jobs.events import Instant, JobSubmitted
 from ktrdr.jobs.identity import make_job_id
 from ktrdr.jobs.refusals import IdempotencyKeyError
-from ktrdr.jobs.state import JobState, Status
+from ktrdr.jobs.state import JobState, Status, no_job
 from ktrdr.problems import invalid
 from ktrdr.store.log import Transaction
 from ktrdr.store.projections import find_job_by_key
@@ -83,7 +83,7 @@ def submit_once(transaction: Transaction, submitted: JobSubmitted, actor: str) -
             raise IdempotencyKeyError(key, job_id)
         return transaction.state(job_id)
     job_id = make_job_id(time.time_ns() // 1_000_000, secrets.token_bytes(10))
-    new = JobState(job_id=job_id)  # nobody else can have made this name
+    new = no_job(job_id)  # nobody else can have made this name
     return transaction.append(new, decide.submit(new, submitted), actor=actor)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import signal
 import socket
-import sys
 
 import uvicorn
 from starlette.applications import Starlette
@@ -34,8 +33,6 @@ def serve(store: Store, settings: Settings) -> None:
     There is no access control yet, so only this machine may connect.
     """
     check_loopback(settings.host)
-    # The writing thread comes back from the disk more often than the usual 5 ms would let it in again.
-    sys.setswitchinterval(0.0005)
     app = create_app(store, settings)
     config = uvicorn.Config(
         app,

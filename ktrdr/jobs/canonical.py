@@ -7,7 +7,7 @@ units, and nothing is escaped that need not be.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -34,44 +34,30 @@ def dumps(value: object) -> str:
     Raises ValueError for what JSON cannot hold (NaN, infinities, integers beyond 2^53 - 1, keys that are not strings,
     lone surrogates) and TypeError for what is not plain data.
     """
-    parts: list[str] = []
-    _write(value, parts.append)
-    return "".join(parts)
+    write = _WRITERS.get(type(value)) or _writer_of(value)
+    return write(value)
 
 
-def _write(value: object, out: Callable[[str], None]) -> None:
-    if isinstance(value, str):
-        out(_string(value))
-    elif isinstance(value, float):
-        out(_number(value))
-    elif value is None:
-        out("null")
-    elif isinstance(value, bool):
-        out("true" if value else "false")
-    elif isinstance(value, int):
-        if abs(value) > LARGEST_INTEGER:
-            raise ValueError(f"{value} is beyond 2^53 - 1, which canonical JSON cannot hold as a number")
-        out(int.__repr__(value))
-    elif isinstance(value, Encoded):
-        out(value.text)
-    elif isinstance(value, Mapping):
-        out("{")
-        separator = ""
-        for key in _sorted(value):
-            out(f"{separator}{_string(key)}:")
-            _write(value[key], out)
-            separator = ","
-        out("}")
-    elif isinstance(value, list | tuple):
-        out("[")
-        separator = ""
-        for item in value:
-            out(separator)
-            _write(item, out)
-            separator = ","
-        out("]")
-    else:
-        raise TypeError(f"{type(value).__name__} is not plain data, so it has no canonical JSON")
+def _writer_of(value: object) -> Callable[[Any], str]:
+    """The writer for a subclass (an enumeration's text, numpy's float64) or another kind of mapping."""
+    for kind in (bool, str, int, float, Encoded, Mapping, list, tuple):
+        if isinstance(value, kind):
+            return _WRITERS[kind]
+    raise TypeError(f"{type(value).__name__} is not plain data, so it has no canonical JSON")
+
+
+def _integer(value: int) -> str:
+    if abs(value) > LARGEST_INTEGER:
+        raise ValueError(f"{value} is beyond 2^53 - 1, which canonical JSON cannot hold as a number")
+    return int.__repr__(value)
+
+
+def _mapping(value: Mapping[str, object]) -> str:
+    return "{" + ",".join([f"{_string(key)}:{dumps(value[key])}" for key in _sorted(value)]) + "}"
+
+
+def _array(value: Sequence[object]) -> str:
+    return "[" + ",".join(map(dumps, value)) + "]"
 
 
 def _string(value: str) -> str:
@@ -105,3 +91,17 @@ def _number(value: float) -> str:
     sign = "-" if value < 0 else ""
     digits = mantissa.lstrip("-").replace(".", "")
     return sign + ("0." + "0" * (-exponent - 1) + digits if exponent < 0 else digits.ljust(exponent + 1, "0"))
+
+
+_WRITERS: dict[type, Callable[[Any], str]] = {
+    str: _string,
+    bool: lambda value: "true" if value else "false",
+    int: _integer,
+    float: _number,
+    type(None): lambda _: "null",
+    Encoded: lambda value: value.text,
+    dict: _mapping,
+    Mapping: _mapping,
+    list: _array,
+    tuple: _array,
+}

@@ -26,17 +26,19 @@ _ENUMERATIONS: dict[tuple[str, str], Callable[[str], object]] = {
     ("JobRequeued", "reason"): RequeueReason,
     ("JobCancelled", "outcome"): CancelOutcome,
 }
-_FIELDS = {name: tuple(field.name for field in fields(event)) for name, event in EVENT_TYPES.items()}
+_FIELDS = {event: tuple(field.name for field in fields(event)) for event in EVENT_TYPES.values()}
+#: The same in the order of canonical JSON, each with the text that stands before its value.
+_KEYS = {event: [(f'"{name}":', name) for name in sorted(names)] for event, names in _FIELDS.items()}
 
 
 def event_data(event: JobEvent) -> dict[str, Any]:
     """The fields of an event as plain data."""
-    return {name: getattr(event, name) for name in _FIELDS[type(event).__name__]}
+    return {name: getattr(event, name) for name in _FIELDS[type(event)]}
 
 
 def encode(event: JobEvent) -> str:
     """The canonical JSON text of an event's fields. Raises ValueError for numbers that JSON cannot hold."""
-    return dumps(event_data(event))
+    return "{" + ",".join([key + dumps(getattr(event, name)) for key, name in _KEYS[type(event)]]) + "}"
 
 
 def decode(event_type: str, schema: int, data: str) -> JobEvent:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from uuid import UUID
 
 from ktrdr.jobs.events import JobId
 
@@ -15,7 +14,8 @@ def make_job_id(milliseconds: int, randomness: bytes) -> JobId:
     number = (milliseconds & (1 << 48) - 1) << 80 | int.from_bytes(randomness[:10], "big")
     number = number & ~(0xF << 76) | 0x7 << 76  # version
     number = number & ~(0x3 << 62) | 0x2 << 62  # variant
-    return JobId(str(UUID(int=number)))
+    digits = f"{number:032x}"
+    return JobId(f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}")
 
 
 def is_job_id(text: str) -> bool:

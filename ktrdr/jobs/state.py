@@ -7,7 +7,7 @@ history that was ever recorded can be folded for ever. Rules are in `ktrdr.jobs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, assert_never
 
@@ -52,11 +52,12 @@ class Status(StrEnum):
         return self in (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class JobState:
     """A job at one version. The default is a job that does not exist yet (version 0).
 
-    Every field is plain JSON, because projections store the state as it is.
+    Every field is plain JSON, because projections store the state as it is. (Without slots: `evolve` copies the
+    dictionary of fifty fields at once, which takes a tenth of the time of `dataclasses.replace`.)
     """
 
     job_id: JobId = JobId("")
@@ -118,7 +119,7 @@ class JobState:
 
 
 NO_JOB = JobState()
-_DEFAULTS = tuple((field.name, getattr(NO_JOB, field.name)) for field in fields(JobState))
+_DEFAULTS: dict[str, Any] = vars(NO_JOB)
 #: What a new attempt starts again.
 _NOT_STARTED: dict[str, Any] = {
     name: getattr(NO_JOB, name)
@@ -132,8 +133,20 @@ _RELEASED: dict[str, Any] = {"worker": None, "worker_kind": None}
 
 def evolve(state: JobState, recorded: Recorded) -> JobState:
     """The state after one more event."""
-    changes = _changes(state, recorded)
-    return replace(state, version=recorded.version, position=recorded.position, updated_at=recorded.at, **changes)
+    return _changed(
+        state, _changes(state, recorded), version=recorded.version, position=recorded.position, updated_at=recorded.at
+    )
+
+
+def no_job(job_id: JobId) -> JobState:
+    """The state before the first event of a job."""
+    return _changed(NO_JOB, {"job_id": job_id})
+
+
+def _changed(state: JobState, changes: Mapping[str, Any], **more: Any) -> JobState:
+    after = object.__new__(JobState)
+    vars(after).update(vars(state), **changes, **more)
+    return after
 
 
 def _changes(state: JobState, recorded: Recorded) -> dict[str, Any]:
@@ -240,7 +253,7 @@ def fold(history: Iterable[Recorded], state: JobState = NO_JOB) -> JobState:
 
 def state_data(state: JobState) -> dict[str, Any]:
     """The state as plain data, without what is as in a job that does not exist yet."""
-    return {name: value for name, default in _DEFAULTS if (value := getattr(state, name)) != default}
+    return {name: value for name, value in vars(state).items() if value != _DEFAULTS[name]}
 
 
 #: Fields whose JSON is not their value.
@@ -254,4 +267,4 @@ _READ: dict[str, Callable[[Any], Any]] = {
 
 def state_from_data(data: Mapping[str, Any]) -> JobState:
     """The state that `state_data` gave, after a journey through JSON."""
-    return JobState(**{name: _READ[name](value) if name in _READ else value for name, value in data.items()})
+    return _changed(NO_JOB, {name: _READ[name](value) if name in _READ else value for name, value in data.items()})

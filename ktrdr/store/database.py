@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,10 @@ _NETWORK_FILE_SYSTEMS = {
 
 class DatabaseUnsuitableError(Exception):
     """The database cannot be used safely; the message says why and what to do."""
+
+
+class DatabaseBusyError(Exception):
+    """Another process holds the database for longer than any transaction of ours takes."""
 
 
 def open_engine(url: str | URL) -> Engine:
@@ -77,24 +82,36 @@ def _configure(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
-def begin_write(cursor: Any) -> None:
-    """Begins a write transaction, waiting for its turn with short random pauses.
+def try_begin_write(cursor: Any) -> bool:
+    """Begins a write transaction, if no other connection is writing now."""
+    try:
+        cursor.execute("BEGIN IMMEDIATE")
+    except pysqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF != pysqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
 
-    SQLite's own busy wait is unfair: of four writers it let one starve for over a second. Raises the driver's
-    OperationalError once `WRITE_TURN_SECONDS` have passed.
+
+def turn_pauses() -> Iterator[float]:
+    """Short random pauses, in seconds, for the time between two attempts to write.
+
+    SQLite's own busy wait is unfair: of four writers it let one starve for over a second. Raises DatabaseBusyError once
+    `WRITE_TURN_SECONDS` have passed.
     """
     deadline = time.monotonic() + WRITE_TURN_SECONDS
     longest = 0.0005
-    while True:
-        try:
-            cursor.execute("BEGIN IMMEDIATE")
-        except pysqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != pysqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(random.uniform(0.0001, longest))
-            longest = min(longest * 2, 0.008)
-        else:
-            return
+    while time.monotonic() < deadline:
+        yield random.uniform(0.0001, longest)
+        longest = min(longest * 2, 0.008)
+    raise DatabaseBusyError(f"another process has not let go of the database for {WRITE_TURN_SECONDS:g} s")
+
+
+def begin_write(cursor: Any) -> None:
+    """Begins a write transaction, waiting for its turn. Raises DatabaseBusyError."""
+    pauses = turn_pauses()
+    while not try_begin_write(cursor):
+        time.sleep(next(pauses))
 
 
 def _refuse_network_file_system(file: Path) -> None:

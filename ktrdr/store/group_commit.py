@@ -1,19 +1,18 @@
 """Group commit: the writes that are in flight together share one commit, and so one sync of the disk.
 
-Imports the log and asyncio. For processes that serve many clients at once: one thread writes, everyone else awaits.
-Measured with 16 clients: 2.5 times the throughput of one commit each.
+Imports the log and asyncio. For processes that serve many clients on an event loop. The commit runs on the loop itself:
+handing it to a thread and back costs more than a fast disk's sync (measured 250 against 200 µs, and with 16 clients
+half of the throughput, because both threads want the interpreter). Waiting for another process's turn never blocks the
+loop, and what arrives meanwhile joins the group.
 """
 
 from __future__ import annotations
 
 import asyncio
-import queue
-import threading
-from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from ktrdr.store.database import DatabaseBusyError, turn_pauses
 from ktrdr.store.log import Log, Operation, Transaction
 
 Result = TypeVar("Result")
@@ -34,65 +33,64 @@ class _Refused:
 
 
 class GroupCommit:
-    """Runs operations on a `Log` in a thread of its own, as many in one transaction as are waiting."""
+    """Runs the operations of one event loop on a `Log`, as many in one transaction as are waiting."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
-        self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._closing = threading.Lock()
+        self._waiting: list[_Waiting] = []
+        self._writing: asyncio.Task[None] | None = None
+        #: How many of the next operations go alone, because together they failed.
+        self._alone = 0
         self._is_closed = False
-        self._thread = threading.Thread(target=self._write_groups, name="group-commit", daemon=True)
-        self._thread.start()
 
     async def write(self, operation: Operation[Result]) -> Result:
         """Runs an operation; returns once what it wrote survives power loss. Raises what the operation raised.
 
         A caller that goes away in the meantime changes nothing: the operation is carried out all the same. Raises
-        RuntimeError after `close`.
+        DatabaseBusyError if another process does not let go of the database, and RuntimeError after `close`.
         """
+        if self._is_closed:
+            raise RuntimeError("the log is closed")
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        with self._closing:
-            if self._is_closed:
-                raise RuntimeError("the log is closed")
-            self._waiting.put(_Waiting(operation, answer))
+        self._waiting.append(_Waiting(operation, answer))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_groups())
         return await answer
 
-    def close(self) -> None:
-        """Finishes what is waiting, then ends the thread."""
-        with self._closing:
-            self._is_closed = True
-            self._waiting.put(None)
-        self._thread.join()
+    async def close(self) -> None:
+        """Finishes what is waiting; accepts no more."""
+        self._is_closed = True
+        if self._writing is not None:
+            await self._writing
 
-    def _write_groups(self) -> None:
-        closing = False
-        while not closing:
-            group = [self._waiting.get()]
-            while len(group) < LARGEST_GROUP and not self._waiting.empty():
-                group.append(self._waiting.get())
-            closing = None in group
-            self._write([entry for entry in group if entry is not None])
+    async def _write_groups(self) -> None:
+        while self._waiting:
+            # One turn of the loop, in which the other requests that have arrived put their operations beside this one.
+            await asyncio.sleep(0)
+            for entry, result in await self._write_group():
+                _answer(entry.answer, result)
+        self._writing = None
 
-    def _write(self, group: Sequence[_Waiting]) -> None:
-        if not group:
-            return
+    async def _write_group(self) -> list[tuple[_Waiting, Any]]:
+        """Takes a group from those that wait, as large as it is when its turn comes, and gives each its result."""
+        pauses = turn_pauses()
+        group = self._next_group()
         try:
-            results = self._log.write_all([_refusable(entry.operation) for entry in group])
+            while (results := self._log.try_write_all([_refusable(entry.operation) for entry in group])) is None:
+                await asyncio.sleep(next(pauses))
+                group = self._next_group()
         except Exception as error:
-            if len(group) == 1:
-                results = [_Refused(error)]
-            else:
-                # One of them broke after it had written, or the commit failed: all were undone, so each goes alone.
-                for entry in group:
-                    self._write([entry])
-                return
-        answers = list(zip(group, results, strict=True))
-        # One call into a loop for the whole group: waking it once per answer would cost more than the commit.
-        for loop in {entry.answer.get_loop() for entry in group}:
-            with suppress(RuntimeError):  # the loop has ended, and with it everyone who awaited
-                loop.call_soon_threadsafe(
-                    _answer, [answer for answer in answers if answer[0].answer.get_loop() is loop]
-                )
+            if len(group) > 1 and not isinstance(error, DatabaseBusyError):
+                # One of them broke after it had written, or the commit failed: all were undone.
+                self._alone = len(group)
+                return []
+            results = [_Refused(error)] * len(group)
+        self._alone = max(0, self._alone - 1)
+        del self._waiting[: len(group)]
+        return list(zip(group, results, strict=True))
+
+    def _next_group(self) -> list[_Waiting]:
+        return self._waiting[: 1 if self._alone else LARGEST_GROUP]
 
 
 def _refusable(operation: Operation[Any]) -> Operation[Any]:
@@ -110,11 +108,10 @@ def _refusable(operation: Operation[Any]) -> Operation[Any]:
     return run
 
 
-def _answer(answers: Sequence[tuple[_Waiting, Any]]) -> None:
-    for entry, result in answers:
-        if entry.answer.cancelled():
-            continue
-        if isinstance(result, _Refused):
-            entry.answer.set_exception(result.error)
-        else:
-            entry.answer.set_result(result)
+def _answer(answer: asyncio.Future[Any], result: Any) -> None:
+    if answer.cancelled():
+        return
+    if isinstance(result, _Refused):
+        answer.set_exception(result.error)
+    else:
+        answer.set_result(result)

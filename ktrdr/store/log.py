@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from sqlalchemy import Engine
@@ -19,8 +19,8 @@ from ktrdr.clock import Clock, later, system_clock, to_instant
 from ktrdr.jobs.codec import encode, leaf_hash
 from ktrdr.jobs.events import Instant, JobEvent, JobId, Position, Recorded
 from ktrdr.jobs.refusals import StaleVersionError
-from ktrdr.jobs.state import NO_JOB, JobState, evolve, state_from_data
-from ktrdr.store.database import begin_write
+from ktrdr.jobs.state import JobState, evolve, no_job, state_from_data
+from ktrdr.store.database import try_begin_write, turn_pauses
 from ktrdr.store.doorbell import Doorbell
 from ktrdr.store.projections import project
 from ktrdr.store.statements import Prepared, Statements
@@ -54,7 +54,7 @@ class Transaction:
     def state(self, job_id: JobId) -> JobState:
         """The job as it stands; version 0 if there is none."""
         row = self.statements.job_state.run(self.cursor, job_id=job_id).fetchone()
-        return state_from_data(json.loads(row[0])) if row else replace(NO_JOB, job_id=job_id)
+        return state_from_data(json.loads(row[0])) if row else no_job(job_id)
 
     def append(self, state: JobState, events: Sequence[JobEvent], *, actor: str) -> JobState:
         """Records events after `state` and returns the new state.
@@ -153,11 +153,22 @@ class Log:
         return self.write_all([operation])[0]
 
     def write_all(self, operations: Sequence[Operation[Result]]) -> list[Result]:
-        """Runs operations in one transaction, under one commit: all of them or, if one raises, none."""
+        """Runs operations in one transaction, under one commit: all of them or, if one raises, none.
+
+        Raises DatabaseBusyError if it never is our turn.
+        """
+        pauses = turn_pauses()
+        while (results := self.try_write_all(operations)) is None:
+            time.sleep(next(pauses))
+        return results
+
+    def try_write_all(self, operations: Sequence[Operation[Result]]) -> list[Result] | None:
+        """The same, or None without waiting if another process is writing now."""
         with self._lock:
             cursor: Any = self._connection.cursor()
             try:
-                begin_write(cursor)
+                if not try_begin_write(cursor):
+                    return None
                 try:
                     transaction = Transaction(cursor, self._statements, self._clock, self._lease_seconds)
                     results = [operation(transaction) for operation in operations]

@@ -81,9 +81,6 @@ class Reader:
         self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         self._cursor: Any = self._connection.connection.cursor()
         self._statements = Statements(engine.dialect)
-        #: (symbol, timeframe) → digest, or empty for none; good for one version of the data.
-        self._digests: dict[tuple[str, str], str] = {}
-        self._digests_version = -1
 
     def last_position(self) -> int:
         """The position of the newest event; 0 in an empty log."""
@@ -180,14 +177,8 @@ class Reader:
 
     def dataset_digest(self, symbol: str, timeframe: str) -> str | None:
         """The digest of the price data that a symbol and timeframe mean today."""
-        version = self.data_version()
-        if version != self._digests_version:
-            self._digests, self._digests_version = {}, version
-        found = self._digests.get((symbol, timeframe))
-        if found is None:
-            row = self._statements.dataset.run(self._cursor, symbol=symbol, timeframe=timeframe).fetchone()
-            found = self._digests[symbol, timeframe] = row[0] if row else ""
-        return found or None
+        row = self._statements.dataset.run(self._cursor, symbol=symbol, timeframe=timeframe).fetchone()
+        return row[0] if row else None
 
     def strategy_names(self) -> list[str]:
         return [row[0] for row in self._rows(select(strategies.c.name).order_by(strategies.c.name))]

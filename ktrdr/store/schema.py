@@ -39,12 +39,12 @@ events = Table(
     Column("version", Integer, nullable=False),
     Column("type", Text, nullable=False),
     Column("schema", Integer, nullable=False),
-    #: Canonical JSON (RFC 8785).
-    Column("data", Text, nullable=False),
     Column("actor", Text, nullable=False),
     Column("recorded_at", Text, nullable=False),
     #: RFC 6962 leaf hash of the canonical envelope, 32 bytes.
     Column("leaf_hash", LargeBinary, nullable=False),
+    #: Canonical JSON (RFC 8785). The last column: to read what stands behind it SQLite goes through all of its pages.
+    Column("data", Text, nullable=False),
     UniqueConstraint("job_id", "version"),
     CheckConstraint("version > 0", name="version_positive"),
     Index(

@@ -26,9 +26,11 @@ from sqlalchemy.sql import ClauseElement
 
 from ktrdr.store.schema import datasets, events, job_terms, jobs, leases, strategies
 
-# Inside the text rather than bound: SQLite uses a partial index only if it can see that the index's condition holds.
+# Inside the text rather than bound: SQLite uses a partial index only if it can see that the index's condition holds,
+# and it plans a statement anew each time a limit is bound (7 instead of 2 µs, and 30 where the schema is large).
 _CANCELLATION: ColumnElement[str] = literal_column("'CancellationRequested'")
 _AUTO: ColumnElement[str] = literal_column("'auto'")
+_ONE: ColumnElement[int] = literal_column("1")
 
 
 class Prepared:
@@ -69,7 +71,7 @@ class Statements:
         job: BindParameter[str] = bindparam("job_id")
         self.insert_event = prepare(insert(events))
         self.last_event = prepare(
-            select(events.c.position, events.c.recorded_at).order_by(events.c.position.desc()).limit(1)
+            select(events.c.position, events.c.recorded_at).order_by(events.c.position.desc()).limit(_ONE)
         )
         self.recorded_at = prepare(select(events.c.recorded_at).where(events.c.position == bindparam("position")))
         self.last_position = prepare(select(func.coalesce(func.max(events.c.position), 0)))
@@ -100,7 +102,7 @@ class Statements:
                 or_(jobs.c.waits_for == bindparam("worker_kind"), jobs.c.waits_for == _AUTO),
             )
             .order_by(jobs.c.priority.desc(), jobs.c.submitted_position)
-            .limit(1)
+            .limit(_ONE)
         )
         self.insert_term = prepare(insert(job_terms))
         self.insert_lease = prepare(insert(leases))

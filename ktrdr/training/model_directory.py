@@ -68,7 +68,8 @@ def read_directory(directory: Path, names: frozenset[str]) -> tuple[dict[str, by
     for name, content in files.items():
         actual = hashlib.sha256(content).hexdigest()
         if actual != listed[name]:
-            raise SavedModelError(f"{directory / name} was changed: its SHA-256 is {actual}, not {listed[name]}")
+            # Either of the two files may be the changed one.
+            raise SavedModelError(f"{directory / name} has the SHA-256 {actual}, but {SUMS} lists {listed[name]}")
     return files, hashlib.sha256(sums).hexdigest()
 
 

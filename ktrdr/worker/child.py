@@ -7,6 +7,7 @@ at a time, because two trainings in one process would share torch's random gener
 from __future__ import annotations
 
 import ctypes
+import gc
 import logging
 import signal
 import sys
@@ -80,6 +81,7 @@ def run_child(make_look: Callable[[Train, Connection], RequestLook]) -> None:
 
     make_deterministic()
     capabilities = asdict(DeviceManager().capabilities())
+    gc.freeze()  # what was imported stays: no collection during a training has to walk through it
     pipe.send(Ready(capabilities=capabilities, numeric_profile=numeric_profile()))
     while True:
         try:
@@ -91,17 +93,17 @@ def run_child(make_look: Callable[[Train, Connection], RequestLook]) -> None:
 
 
 def _train(job: Train, pipe: Connection, token: CountingToken) -> Ended:
-    where = ""
+    latest: StageStarted | BatchFinished | None = None
     last_batch_sent = 0.0
 
     def tell(progress: Progress) -> None:
-        nonlocal where, last_batch_sent
+        nonlocal latest, last_batch_sent
         match progress:
             case StageStarted():
                 token.begin_stage()
-                where = progress.name
+                latest = progress
             case BatchFinished():
-                where = f"epoch {progress.epoch}, batch {progress.batch}"
+                latest = progress  # put into words only if it is asked for: a batch takes a quarter of a millisecond
                 now = time.monotonic()
                 if now - last_batch_sent < BATCH_SECONDS:
                     return
@@ -111,29 +113,42 @@ def _train(job: Train, pipe: Connection, token: CountingToken) -> Ended:
     try:
         return _run(job, tell, token)
     except TrainingCancelledError:
-        return Stopped(batches_after_request=token.batches_after_request, where=where)
+        return Stopped(batches_after_request=token.batches_after_request, where=_place(latest))
     except TrainingFailedError as error:
-        return Broke(kind=error.kind, message=str(error), where=error.where or where, fix=error.fix, retryable=False)
+        where = error.where or _place(latest)
+        return Broke(kind=error.kind, message=str(error), where=where, fix=error.fix, retryable=False)
     except MemoryError:
         return Broke(
             kind="out_of_memory",
             message="the training needs more memory than there is",
-            where=where,
+            where=_place(latest),
             fix="use fewer bars, features or hidden units, or run it on a larger machine",
             retryable=True,
         )
     except OSError as error:
-        return Broke(kind="storage", message=str(error), where=where, fix="free some space and retry", retryable=True)
+        fix = "free some space and retry"
+        return Broke(kind="storage", message=str(error), where=_place(latest), fix=fix, retryable=True)
     except Exception as error:
         logger.exception("job %s broke", job.job_id)
         frame = traceback.extract_tb(error.__traceback__)[-1]
         return Broke(
             kind="unexpected_error",
             message=f"{type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno})",
-            where=where,
+            where=_place(latest),
             fix="this is a fault of ktrdr; the worker's log has the details",
             retryable=False,
         )
+
+
+def _place(latest: StageStarted | BatchFinished | None) -> str:
+    """Where a training stands, for people."""
+    match latest:
+        case None:
+            return ""
+        case StageStarted():
+            return latest.name
+        case BatchFinished():
+            return f"epoch {latest.epoch}, batch {latest.batch}"
 
 
 def _run(job: Train, tell: Callable[[Progress], None], token: CancellationToken) -> Trained:

@@ -18,7 +18,7 @@ from ktrdr.worker.child import RequestLook, run_child
 from ktrdr.worker.messages import Train
 
 #: How often the log itself is looked at although the doorbell was silent.
-GUARD_SECONDS = 0.02
+GUARD_SECONDS = 0.05
 
 
 def look_into_log(reader: Reader, rings: Glance, job_id: JobId) -> RequestLook:

@@ -191,7 +191,7 @@ def overwrite_a_page(by: Tamperer) -> None:
         (forget_a_job, f"jobs of job {CANCELLED_JOB}: found None"),
         (invent_a_job, f"jobs has a row of job {NO_JOB}, of which the log knows nothing"),
         (lose_the_model, f"the model .* of job {COMPLETED_JOB} is missing"),
-        (edit_the_model, f"the model .* of job {COMPLETED_JOB} is damaged: .*model.json was changed"),
+        (edit_the_model, f"the model .* of job {COMPLETED_JOB} is damaged: .*model.json has the SHA-256"),
         (add_to_the_model, f"the model .* of job {COMPLETED_JOB} is damaged: .*virus.bin"),
         (replace_the_model, f"the model .* of job {COMPLETED_JOB} was replaced by another one"),
         (lose_the_prices, f"the price data .* of job {COMPLETED_JOB} is missing"),

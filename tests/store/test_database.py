@@ -131,7 +131,7 @@ def test_a_writer_that_never_gets_its_turn_gives_up(store: Store, log: Log, monk
     monkeypatch.setattr(database, "WRITE_TURN_SECONDS", 0.05)
     holder = raw(store)
     holder.execute("BEGIN IMMEDIATE")
-    with pytest.raises(pysqlite3.OperationalError, match="database is locked"):
+    with pytest.raises(database.DatabaseBusyError, match="another process has not let go"):
         submit(log, name=SUBMITTED.name)
     holder.execute("ROLLBACK")
     holder.close()

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from job_builders import SUBMITTED
-from store_steps import new_job_id
+from store_steps import new_job_id, raw
 
 from ktrdr.jobs import decide
 from ktrdr.jobs.events import JobId
 from ktrdr.jobs.refusals import StaleVersionError, UnknownJobError
 from ktrdr.jobs.state import NO_JOB, JobState
-from ktrdr.store import Log, Reader
+from ktrdr.store import Log, Reader, Store, database
+from ktrdr.store.database import DatabaseBusyError
 from ktrdr.store.group_commit import LARGEST_GROUP, GroupCommit
 from ktrdr.store.log import Operation, Transaction
 
@@ -25,32 +25,21 @@ from ktrdr.store.log import Operation, Transaction
 def commits(log: Log, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many operations each transaction held that was tried."""
     sizes: list[int] = []
-    write_all = log.write_all
+    try_write_all = log.try_write_all
 
     def counted(operations: Any) -> Any:
-        sizes.append(len(operations))
-        return write_all(operations)
+        results = try_write_all(operations)
+        if results is not None:
+            sizes.append(len(operations))
+        return results
 
-    monkeypatch.setattr(log, "write_all", counted)
+    monkeypatch.setattr(log, "try_write_all", counted)
     return sizes
 
 
 @pytest.fixture
-def group(log: Log) -> Iterator[GroupCommit]:
-    group = GroupCommit(log)
-    yield group
-    group.close()
-
-
-class Gate:
-    """Holds the writing thread inside an operation, so that what comes meanwhile waits together."""
-
-    def __init__(self) -> None:
-        self.reached, self.opened = threading.Event(), threading.Event()
-
-    def __call__(self, _transaction: Transaction) -> None:
-        self.reached.set()
-        assert self.opened.wait(10)
+def group(log: Log) -> GroupCommit:
+    return GroupCommit(log)
 
 
 def _submit(job_id: JobId) -> Operation[JobState]:
@@ -70,23 +59,13 @@ def _submit_and_break(transaction: Transaction) -> None:
     raise RuntimeError("broke after it had written")
 
 
-async def _together(group: GroupCommit, operations: list[Operation[Any]], meanwhile: Callable[[], None]) -> list[Any]:
-    """Writes operations that all wait while another one is written; returns their results and errors."""
-    gate = Gate()
-    first = asyncio.create_task(group.write(gate))
-    await asyncio.to_thread(gate.reached.wait, 10)
-    tasks = [asyncio.create_task(group.write(operation)) for operation in operations]
-    await asyncio.sleep(0)  # each task puts its operation into the queue
-    meanwhile()
-    gate.opened.set()
-    await first
-    return await asyncio.gather(*tasks, return_exceptions=True)
+async def _together(group: GroupCommit, operations: list[Operation[Any]]) -> list[Any]:
+    return await asyncio.gather(*map(group.write, operations), return_exceptions=True)
 
 
-def together(
-    group: GroupCommit, operations: list[Operation[Any]], meanwhile: Callable[[], None] = lambda: None
-) -> list[Any]:
-    return asyncio.run(_together(group, operations, meanwhile))
+def together(group: GroupCommit, operations: list[Operation[Any]]) -> list[Any]:
+    """Writes operations that wait together; returns their results and errors."""
+    return asyncio.run(_together(group, operations))
 
 
 def test_what_waits_together_is_written_under_one_commit_in_order(
@@ -96,12 +75,12 @@ def test_what_waits_together_is_written_under_one_commit_in_order(
     states = together(group, [_submit(job_id) for job_id in job_ids])
     assert [state.job_id for state in states] == job_ids
     assert [row.job_id for row in reader.events(limit=100)] == job_ids
-    assert commits == [1, 20]
+    assert commits == [20]
 
 
 def test_a_group_has_a_largest_size(group: GroupCommit, commits: list[int], reader: Reader) -> None:
     together(group, [_submit(new_job_id()) for _ in range(LARGEST_GROUP + 10)])
-    assert commits == [1, LARGEST_GROUP, 10]
+    assert commits == [LARGEST_GROUP, 10]
     assert reader.last_position() == LARGEST_GROUP + 10
 
 
@@ -113,7 +92,7 @@ def test_a_refusal_reaches_its_own_caller_and_its_neighbours_stay_in_one_commit(
     assert [getattr(result, "job_id", None) for result in results] == [one, unknown, one, other, other]
     assert [type(result) for result in results] == [JobState, UnknownJobError, StaleVersionError, JobState, JobState]
     assert reader.status_counts() == {"queued": 1, "cancelled": 1}
-    assert commits == [1, 5]
+    assert commits == [5]
 
 
 def test_an_operation_that_breaks_after_writing_does_not_undo_its_neighbours(
@@ -124,7 +103,7 @@ def test_an_operation_that_breaks_after_writing_does_not_undo_its_neighbours(
     assert (first.job_id, last.job_id) == (before, behind)
     assert str(broken) == "broke after it had written"
     assert [row.job_id for row in reader.events(limit=10)] == [before, behind]
-    assert commits == [1, 3, 1, 1, 1]
+    assert commits == [1, 1]  # those that were carried out, each alone
 
 
 def test_a_single_operation_that_breaks_tells_its_caller(group: GroupCommit, reader: Reader) -> None:
@@ -137,15 +116,11 @@ def test_a_caller_that_went_away_does_no_harm_and_its_operation_is_carried_out(
     group: GroupCommit, reader: Reader
 ) -> None:
     async def run() -> JobState:
-        gate = Gate()
-        first = asyncio.create_task(group.write(gate))
-        await asyncio.to_thread(gate.reached.wait, 10)
         leaving = [asyncio.create_task(group.write(operation)) for operation in (_submit(left), _submit_and_break)]
         staying = asyncio.create_task(group.write(_submit(stayed)))
-        await asyncio.sleep(0)
-        for task in [*leaving, first]:
+        await asyncio.sleep(0)  # each task puts its operation beside the others
+        for task in leaving:
             task.cancel()
-        gate.opened.set()
         return await staying
 
     left, stayed = new_job_id(), new_job_id()
@@ -153,47 +128,55 @@ def test_a_caller_that_went_away_does_no_harm_and_its_operation_is_carried_out(
     assert [row.job_id for row in reader.events(limit=10)] == [left, stayed]
 
 
-def test_a_loop_that_ended_before_its_answer_does_no_harm(group: GroupCommit, reader: Reader) -> None:
-    gate, job_id = Gate(), new_job_id()
+def test_waiting_for_another_process_leaves_the_loop_free_and_gathers_what_arrives(
+    group: GroupCommit, commits: list[int], store: Store
+) -> None:
+    async def run() -> list[JobState]:
+        holder = store.open_log()
+        holding, letting_go = threading.Event(), threading.Event()
+        elsewhere = threading.Thread(
+            target=holder.write, args=(lambda _transaction: (holding.set(), letting_go.wait(10)),)
+        )
+        elsewhere.start()
+        holding.wait(10)
+        first = asyncio.create_task(group.write(_submit(new_job_id())))
+        for _ in range(5):
+            await asyncio.sleep(0.005)  # the loop turns although the write waits
+        assert not first.done()
+        later = [asyncio.create_task(group.write(_submit(new_job_id()))) for _ in range(3)]
+        await asyncio.sleep(0)
+        letting_go.set()
+        states = await asyncio.gather(first, *later)
+        elsewhere.join(10)
+        holder.close()
+        return list(states)
 
-    async def ask_and_leave() -> None:
-        asking = asyncio.create_task(group.write(gate))
-        await asyncio.to_thread(gate.reached.wait, 10)
-        asking.cancel()
+    assert [state.version for state in asyncio.run(run())] == [1] * 4
+    assert commits == [4]
 
-    asyncio.run(ask_and_leave())
-    gate.opened.set()
-    assert asyncio.run(group.write(_submit(job_id))).job_id == job_id
+
+def test_a_process_that_never_lets_go_is_told_to_everyone_who_waits(
+    group: GroupCommit, store: Store, monkeypatch: pytest.MonkeyPatch, reader: Reader
+) -> None:
+    monkeypatch.setattr(database, "WRITE_TURN_SECONDS", 0.05)
+    holder = raw(store)
+    holder.execute("BEGIN IMMEDIATE")
+    results = together(group, [_submit(new_job_id()) for _ in range(3)])
+    assert [type(result) for result in results] == [DatabaseBusyError] * 3
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert asyncio.run(group.write(_submit(new_job_id()))).version == 1
     assert reader.last_position() == 1
 
 
-def test_callers_in_two_loops_each_get_their_answer(group: GroupCommit) -> None:
-    other, other_result, started = new_job_id(), [], threading.Event()
-
-    async def ask() -> None:
-        asking = asyncio.create_task(group.write(_submit(other)))
+def test_closing_finishes_what_waits_and_refuses_what_comes_later(group: GroupCommit, reader: Reader) -> None:
+    async def run() -> list[JobState]:
+        waiting = [asyncio.create_task(group.write(_submit(new_job_id()))) for _ in range(100)]
         await asyncio.sleep(0)
-        started.set()
-        other_result.append(await asyncio.wait_for(asking, 10))
+        await group.close()
+        with pytest.raises(RuntimeError, match="the log is closed"):
+            await group.write(_submit(new_job_id()))
+        return await asyncio.gather(*waiting)
 
-    thread = threading.Thread(target=lambda: asyncio.run(ask()))
-
-    def start_other_loop() -> None:
-        thread.start()
-        assert started.wait(10)
-
-    mine = new_job_id()
-    (state,) = together(group, [_submit(mine)], meanwhile=start_other_loop)
-    thread.join(10)
-    assert (state.job_id, [state.job_id for state in other_result]) == (mine, [other])
-
-
-def test_closing_finishes_what_waits_and_refuses_what_comes_later(log: Log, reader: Reader) -> None:
-    group = GroupCommit(log)
-    closing = threading.Thread(target=group.close)
-    states = together(group, [_submit(new_job_id()) for _ in range(100)], meanwhile=closing.start)
-    closing.join(10)
-    assert [type(state) for state in states] == [JobState] * 100
+    assert [type(state) for state in asyncio.run(run())] == [JobState] * 100
     assert reader.last_position() == 100
-    with pytest.raises(RuntimeError, match="the log is closed"):
-        asyncio.run(asyncio.wait_for(group.write(_submit(new_job_id())), 10))

@@ -86,6 +86,8 @@ def _syntax_fault(text: str, error: yaml.MarkedYAMLError) -> InvalidInputError:
     if line < len(lines) and lines[line][column : column + 1] == "\t":
         return _fault(f"line {line + 1}, column {column + 1}: a tab is used for indentation", "indent with spaces")
     reason = " ".join(part for part in (error.context, error.problem) if part)
+    if "nesting depth" in reason:  # of libyaml, which reads a thousand characters ahead of us
+        return _fault(f"line {line + 1}: the values are nested too deep", f"at most {MOST_LEVELS} levels")
     return _fault(f"line {line + 1}, column {column + 1}: {reason}", "this place is not YAML")
 
 

@@ -29,6 +29,8 @@ class SymbolLabels:
     """One symbol's labels, and the times of the bars that they belong to."""
 
     times: pd.DatetimeIndex
+    #: The close of each bar, by which decisions are judged.
+    closes: NDArray[np.float64]
     of_bars: BarLabels
 
 
@@ -38,6 +40,8 @@ class SymbolSamples:
 
     features: Features
     labels: BarLabels
+    #: The close of each bar.
+    closes: NDArray[np.float64]
     #: Positions of the samples among the bars, ascending.
     rows: Positions
 
@@ -54,12 +58,23 @@ class Part:
     weights: torch.Tensor | None
     #: Where each symbol's samples lie.
     symbols: Mapping[str, slice]
-    #: Opening times of the bars of the first and the last sample.
-    first: pd.Timestamp
-    last: pd.Timestamp
+    #: datetime64[ns], UTC, (samples,): when each sample's bar opens.
+    times: NDArray[np.datetime64]
+    #: (samples,): the close of each sample's bar.
+    closes: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    @property
+    def first(self) -> pd.Timestamp:
+        """When the bar of the earliest sample opens."""
+        return pd.Timestamp(self.times.min(), tz="UTC")
+
+    @property
+    def last(self) -> pd.Timestamp:
+        """When the bar of the latest sample opens."""
+        return pd.Timestamp(self.times.max(), tz="UTC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +152,18 @@ def _part(
             weights.append(of.labels.weights[chosen])
         symbols[symbol] = slice(start, start + len(chosen))
         start += len(chosen)
-    times = [samples[symbol].features.times[chosen] for symbol, chosen in rows.items() if len(chosen)]
     return Part(
         features=features[0] if len(features) == 1 else torch.cat(features),
         targets=torch.from_numpy(np.concatenate(targets)).to(torch.int64 if is_classification else torch.float32),
         weights=_with_mean_one(np.concatenate(weights)) if weights else None,
         symbols=symbols,
-        first=min(moments[0] for moments in times),
-        last=max(moments[-1] for moments in times),
+        times=np.concatenate([_nanoseconds(samples[symbol].features.times[chosen]) for symbol, chosen in rows.items()]),
+        closes=np.concatenate([samples[symbol].closes[chosen] for symbol, chosen in rows.items()]),
     )
+
+
+def _nanoseconds(times: pd.DatetimeIndex) -> NDArray[np.datetime64]:
+    return times.as_unit("ns").asi8.view("M8[ns]")
 
 
 def _with_mean_one(weights: NDArray[np.float64]) -> torch.Tensor:

@@ -45,4 +45,4 @@ def _mlp(architecture: Mlp, inputs: int, outputs: int) -> nn.Module:
     return nn.Sequential(*layers, nn.Linear(inputs, outputs))
 
 
-_BUILDERS = {"mlp": _mlp}
+_BUILDERS: dict[str, Callable[..., nn.Module]] = {"mlp": _mlp}

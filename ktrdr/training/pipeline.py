@@ -112,7 +112,9 @@ class TrainingPipeline:
         labels: dict[str, SymbolLabels] = {}
         for symbol, charts in frames.items():
             bars = feature_steps.bars_of(charts[self.strategy.data.base_timeframe])
-            labels[symbol] = SymbolLabels(self._times(charts), label_bars(self.strategy.training.labels, bars))
+            labels[symbol] = SymbolLabels(
+                self._times(charts), bars.close, label_bars(self.strategy.training.labels, bars)
+            )
         return labels
 
     def combine_multi_symbol_data(
@@ -134,7 +136,7 @@ class TrainingPipeline:
                 where = f"combine_multi_symbol_data, {symbol}"
                 fix = "give more bars, or shorter periods and label horizons"
                 raise TrainingFailedError("too_few_bars", message, where=where, fix=fix)
-            samples[symbol] = SymbolSamples(of_symbol, of_bars, rows)
+            samples[symbol] = SymbolSamples(of_symbol, of_bars, labels[symbol].closes, rows)
         return samples
 
     def split_data(self, samples: Mapping[str, SymbolSamples]) -> Dataset:

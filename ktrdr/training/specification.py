@@ -21,7 +21,17 @@ class PriceReference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ContextReference:
+    """One series of context data, named like the price data (see `ktrdr.training.series`)."""
+
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Specification:
     strategy: Strategy
+    #: At least one timeframe of each symbol; longer ones may be resampled from it.
     prices: tuple[PriceReference, ...]
     seed: int
+    context: tuple[ContextReference, ...] = ()

@@ -135,6 +135,7 @@ def make_strategy(*, symbols: tuple[str, ...] = ("AAA",), training: Training | N
                 | data
             )
         ),
+        context={},
         indicators={
             "rsi_14": make_indicator("rsi", id="rsi_14"),
             "macd": make_indicator("macd", id="macd"),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ktrdr.training.strategy.findings import Findings, one_of
 from ktrdr.training.strategy.keys import Section
-from ktrdr.training.strategy.model import Input, Model
+from ktrdr.training.strategy.model import Input, Mlp, Model, Recurrent
 from ktrdr.training.strategy.sections.fuzzy_sets import FuzzySets
 from ktrdr.training.strategy.sections.indicators import Indicators
 from ktrdr.training.strategy.sections.labels import KINDS
@@ -65,10 +65,19 @@ def check_features(inputs: tuple[Input, ...], fuzzy_sets: FuzzySets, model: Mode
     if count > MOST_FEATURES:
         findings.wrong(("nn_inputs",), f"they make {count} features", f"at most {MOST_FEATURES}")
     elif model is not None:
-        weights = sum(a * b for a, b in pairwise((count, *model.architecture.hidden_layers, 3)))
+        weights = _weights(count, model)
         if weights > MOST_WEIGHTS:
             problem = f"the network would have {weights} weights"
             findings.wrong(("model", "architecture", "hidden_layers"), problem, f"at most {MOST_WEIGHTS}")
+
+
+def _weights(inputs: int, model: Model) -> int:
+    """About how many weights the network has."""
+    match model.architecture:
+        case Mlp(hidden_layers=layers):
+            return sum(a * b for a, b in pairwise((inputs, *layers, 3)))
+        case Recurrent(hidden_size=size, num_layers=layers_count):
+            return 4 * size * (inputs + size + 2 * size * (layers_count - 1))
 
 
 class Used(NamedTuple):

@@ -6,6 +6,7 @@ format, loss or type does not read is left out. What has an order is a list: can
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 
 from ktrdr.training.strategy.model import (
@@ -35,10 +36,10 @@ def to_mapping(strategy: Strategy) -> dict[str, object]:
         "model": {
             "type": strategy.model.type,
             "architecture": {
-                "hidden_layers": list(strategy.model.architecture.hidden_layers),
-                "dropout": strategy.model.architecture.dropout,
-                "activation": strategy.model.architecture.activation,
+                name: list(value) if isinstance(value, tuple) else value
+                for name, value in asdict(strategy.model.architecture).items()
             },
+            "features": asdict(strategy.model.features),
         },
         "decisions": _decisions(strategy.decisions),
         "training": _training(strategy.training),

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 Scalar = int | float | str | bool
 
-Shape = Literal["triangular", "trapezoidal", "gaussian"]
+Shape = Literal["triangular", "trapezoidal", "gaussian", "sigmoid", "bell"]
 Normalization = Literal["none", "minmax", "zscore", "robust"]
 Activation = Literal["relu", "tanh", "sigmoid", "leaky_relu", "gelu", "silu"]
 LossName = Literal["cross_entropy", "focal", "huber", "mse"]
@@ -36,19 +36,36 @@ class TrainingData:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ContextSeries:
+    """One entry of `context_data`: a series from elsewhere that indicators may be computed on."""
+
+    #: What the file calls it under `series`, `symbol` or `report`; indicators refer to it by this name.
+    name: str
+    kind: Literal["series", "symbol", "report"]
+    provider: str
+    #: How far one value reaches, a key of `TIMEFRAMES`.
+    frequency: str
+    #: How long after the end of its period a value becomes known.
+    publication_lag: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Indicator:
     id: str
     #: The canonical type, a key of `ktrdr.training.indicators.REGISTRY`.
     type: str
     #: Every parameter of the type under its canonical name, defaults included.
     params: Mapping[str, Scalar]
+    #: The context series that it is computed on; None = the symbol's own prices.
+    data_source: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Membership:
     name: str
     shape: Shape
-    #: triangular [a, b, c]; trapezoidal [a, b, c, d]; gaussian [mu, sigma].
+    #: triangular [a, b, c]; trapezoidal [a, b, c, d]; gaussian [mu, sigma]; sigmoid [centre, slope];
+    #: bell [width, slope, centre].
     parameters: tuple[float, ...]
 
 
@@ -79,9 +96,32 @@ class Mlp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recurrent:
+    """An LSTM or a GRU over the last `sequence_length` rows."""
+
+    sequence_length: int
+    hidden_size: int
+    num_layers: int
+    dropout: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFeatures:
+    """What is added to the inputs, or done to them."""
+
+    #: Each feature's value at so many previous rows is a feature too.
+    lookback_periods: int = 0
+    #: Adds return, range and volume ratio of each timeframe.
+    include_price_context: bool = False
+    #: Standardises every column that is no membership and has no normalisation of its own.
+    scale_features: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    type: Literal["mlp"]
-    architecture: Mlp
+    type: Literal["mlp", "lstm", "gru"]
+    architecture: Mlp | Recurrent
+    features: ModelFeatures = ModelFeatures()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +165,7 @@ class Loss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labels:
-    source: Literal["zigzag", "forward_return", "triple_barrier"]
+    source: Literal["zigzag", "forward_return", "context", "triple_barrier", "regime"]
     #: Every parameter of the source under its canonical name, defaults included; None = switched off.
     params: Mapping[str, Scalar | None]
 
@@ -172,6 +212,8 @@ class Strategy:
     #: description, version, scope, hypothesis, deployment: kept, never interpreted.
     metadata: Mapping[str, object]
     data: TrainingData
+    #: By name.
+    context: Mapping[str, ContextSeries]
     indicators: Mapping[str, Indicator]
     fuzzy_sets: Mapping[str, FuzzySet]
     inputs: tuple[Input, ...]

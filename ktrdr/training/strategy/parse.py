@@ -152,6 +152,7 @@ def _read_strategy(document: object, submission: Submission, findings: Findings)
         name=root["name"],
         metadata={key.name: root[key.name] for key in _METADATA if root[key.name] is not None},
         data=data.training_data,
+        context={},
         indicators={id: indicator for id, indicator in indicators.items() if indicator and id in used.indicators},
         fuzzy_sets={id: fuzzy_set for id, fuzzy_set in fuzzy_sets.items() if fuzzy_set and id in used.fuzzy_sets},
         inputs=inputs,

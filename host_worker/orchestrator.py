@@ -87,13 +87,14 @@ class HostTrainingOrchestrator:
         submitted = claimed["submitted"]
         pressed = False
         try:
-            for price in submitted["prices"]:
-                self._fetch_prices(price["digest"])
+            for data in (*submitted["prices"], *submitted["context"]):
+                self._fetch_prices(data["digest"])
             self._process.send(
                 Train(
                     job_id=claimed["job_id"],
                     strategy=submitted["strategy"],
                     prices=tuple(submitted["prices"]),
+                    context=tuple(submitted["context"]),
                     seed=submitted["seed"],
                     price_folder=self._home / "prices",
                     output=output,

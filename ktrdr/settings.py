@@ -26,6 +26,8 @@ class Settings:
     port: int
     #: auto, cpu, cuda, cuda:1, mps.
     device: str
+    #: native or portable.
+    numerics: str
     default_target: Target
     slots: int
     lease_seconds: float
@@ -51,6 +53,15 @@ def _default_home(_: Mapping[str, Any]) -> Path:
 
 def _target(text: str) -> Target:
     return Target(text.lower())
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(text)
+        return text.lower()
+
+    return read
 
 
 def _bounded(low: float, high: float) -> Callable[[str], float]:
@@ -92,6 +103,10 @@ SETTINGS: dict[str, Setting] = {
     ),
     "device": Setting(
         "KTRDR_DEVICE", "what to compute on", lambda _: "auto", str.lower, "auto, cpu, cuda, cuda:N or mps",
+    ),
+    "numerics": Setting(
+        "KTRDR_NUMERICS", "portable gives the same bits on every CPU of a kind, native is faster", lambda _: "native",
+        _one_of("native", "portable"), "native or portable",
     ),
     "default_target": Setting(
         "KTRDR_DEFAULT_TARGET", "which workers run a job that does not say", lambda _: Target.AUTO,

@@ -18,6 +18,7 @@ from ktrdr.training.model_directory import write_directory
 COMPLETED_JOB, CANCELLED_JOB, RUNNING_JOB = (make_job_id(1_790_000_000_000 + number, bytes(10)) for number in range(3))
 #: Positions of the completed job's events: it is the first one.
 SUBMISSION, CLAIM, STAGE, EPOCHS, END = 1, 2, 3, 4, 6
+CONTEXT = b"the values of RATE"
 
 
 def write_log(home: Path) -> Store:
@@ -27,7 +28,11 @@ def write_log(home: Path) -> Store:
     staged = home / "attempts" / "1" / "model"
     model = write_directory(staged, {"weights.safetensors": b"weights", "model.json": b"{}"})
     store.models.adopt(staged, model)
-    submitted = replace(SUBMITTED, prices=({"symbol": "AAPL", "timeframe": "1h", "digest": prices},))
+    submitted = replace(
+        SUBMITTED,
+        prices=({"symbol": "AAPL", "timeframe": "1h", "digest": prices},),
+        context=({"name": "RATE", "digest": store.prices.add(CONTEXT)},),
+    )
 
     def submit(transaction: Transaction, job_id: JobId) -> None:
         transaction.change(job_id, lambda state: decide.submit(state, submitted), actor="client:anna")

@@ -25,6 +25,14 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
         running.close()
 
 
+@pytest.fixture(scope="module")
+def host_worker(service: RunningService) -> Iterator[None]:
+    """A host worker beside the shared service, for as long as the tests of one module run."""
+    service.start("host-worker")
+    yield
+    service.stop("host-worker")
+
+
 @pytest.fixture
 def own_service(tmp_path: Path) -> Iterator[RunningService]:
     """An empty installation with nothing started yet, for tests that break things."""

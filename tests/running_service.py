@@ -25,7 +25,7 @@ def wait_until(condition: Callable[[], Any], *, seconds: float = PATIENCE_SECOND
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, f"still not so after {seconds} s"
-        time.sleep(0.005)
+        time.sleep(0.02)
     return found
 
 

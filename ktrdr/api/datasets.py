@@ -1,4 +1,4 @@
-"""Price data over HTTP: import a file, list what there is. Imports the store."""
+"""Price data and context series over HTTP: import a file, list what there is. Imports the store."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from ktrdr.api.context import context_of
 from ktrdr.api.requests import Body, read_body, read_query
 from ktrdr.store.catalogue import put_dataset
 from ktrdr.store.log import Transaction
+from ktrdr.training.faults import Fault, InvalidInputError
 
 FILE_LIMIT = 256_000_000
 
 
 class ImportQuery(Body):
-    """How to read a price file; what is not said is found out or refused."""
+    """How to read a file of prices or, with `series`, of values; what is not said is found out or refused."""
 
     filename: str = Field(
         "prices.csv", max_length=255, description="Its ending tells its kind: .csv, .csv.gz, .parquet."
@@ -28,30 +29,66 @@ class ImportQuery(Body):
     timezone: str = Field("UTC", max_length=64, description="Of times that name none.")
     date_format: str | None = Field(None, max_length=64, description="As in strftime, for dates with two readings.")
     adjust: bool = Field(False, description="Back-adjust prices by the column of adjusted closes.")
+    series: str | None = Field(None, description="The file holds the values of this context series, not prices.")
+    frequency: str | None = Field(
+        None, description="How far a value reaches: daily, weekly, monthly, quarterly or a timeframe."
+    )
+    column: str | None = Field(None, max_length=200, description="Which column holds the values, if there are several.")
 
 
 async def list_datasets(request: Request) -> Response:
-    """Every symbol and timeframe with prices."""
+    """Every symbol and timeframe with prices, and every context series with its frequency."""
     return JSONResponse({"datasets": [asdict(dataset) for dataset in context_of(request).reader.datasets()]})
 
 
 async def put(request: Request) -> Response:
-    """Imports a price file: all of it or, with every fault named, nothing."""
+    """Imports a file: all of it or, with every fault named, nothing."""
     context, query = context_of(request), read_query(request, ImportQuery)
+    _check_query(query)
     body = await read_body(request, FILE_LIMIT)
-    imported = await context.compute.run(
-        heavy.import_prices,
-        body,
-        context.store.home / "prices",
-        filename=query.filename,
-        symbol=query.symbol,
-        timeframe=query.timeframe,
-        timezone=query.timezone,
-        date_format=query.date_format,
-        adjust=query.adjust,
-    )
+    folder = context.store.home / "prices"
+    if query.series is not None:
+        imported = await context.compute.run(
+            heavy.import_series,
+            body,
+            folder,
+            name=query.series,
+            frequency=query.frequency or "",
+            column=query.column,
+            timezone=query.timezone,
+            date_format=query.date_format,
+        )
+    else:
+        imported = await context.compute.run(
+            heavy.import_prices,
+            body,
+            folder,
+            filename=query.filename,
+            symbol=query.symbol,
+            timeframe=query.timeframe,
+            timezone=query.timezone,
+            date_format=query.date_format,
+            adjust=query.adjust,
+        )
 
     def record(transaction: Transaction) -> list[dict[str, object]]:
         return [asdict(put_dataset(transaction, **asdict(series))) for series in imported.series]
 
     return JSONResponse({"datasets": await context.log.write(record), "notes": list(imported.notes)})
+
+
+def _check_query(query: ImportQuery) -> None:
+    """What belongs to prices is refused of values, and the other way round. Raises InvalidInputError."""
+    if query.series is None:
+        idle = {"frequency": query.frequency is not None, "column": query.column is not None}
+        fix = "give the name of the series too, or leave it out"
+    else:
+        idle = {"symbol": query.symbol is not None, "timeframe": query.timeframe is not None, "adjust": query.adjust}
+        fix = "give it for prices only"
+    kind = "prices" if query.series is None else "a series"
+    faults = [Fault((name,), f"{name!r} has no effect on {kind}", fix) for name, is_idle in idle.items() if is_idle]
+    if query.series is not None and query.frequency is None:
+        fix = "for example daily, weekly or monthly"
+        faults.append(Fault(("frequency",), "the frequency of the series is missing", fix))
+    if faults:
+        raise InvalidInputError(faults)

@@ -6,6 +6,7 @@ import base64
 import binascii
 import secrets
 import time
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
@@ -26,7 +27,7 @@ from ktrdr.problems import invalid
 from ktrdr.store.log import Transaction
 from ktrdr.store.projections import find_job_by_key
 from ktrdr.store.reader import JobFilter
-from ktrdr.training.faults import Fault
+from ktrdr.training.faults import Fault, InvalidInputError
 from ktrdr.training.strategy.values import read_moment
 
 LARGEST_PAGE = 500
@@ -59,15 +60,25 @@ async def submit(request: Request) -> Response:
     key = request.headers.get("idempotency-key")
     if key is not None and not 0 < len(key) <= 255:
         raise invalid([Fault(("Idempotency-Key",), f"has {len(key)} characters", "1 to 255")])
-    asked, digest = await read_json_and_digest(request, JobRequest)
-    submitted = prepare(
-        asked,
-        digest,
-        key,
-        default_target=context.settings.default_target,
-        reader=context.reader,
-        cache=context.strategies,
-    )
+
+    def resolve(asked: JobRequest, digest: str) -> JobSubmitted:
+        return prepare(
+            asked,
+            digest,
+            key,
+            default_target=context.settings.default_target,
+            reader=context.reader,
+            cache=context.strategies,
+        )
+
+    def faults_of_meaning(asked: JobRequest) -> Sequence[Fault]:
+        try:
+            resolve(asked, "")
+        except InvalidInputError as error:
+            return error.faults
+        return ()
+
+    submitted = resolve(*await read_json_and_digest(request, JobRequest, faults_of_meaning))
     actor = actor_of(request)
     state = await context.log.write(lambda transaction: submit_once(transaction, submitted, actor))
     return JSONResponse(job_view(state), 202, {"Location": f"{request.url.path}/{state.job_id}"})

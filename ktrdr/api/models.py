@@ -15,11 +15,12 @@ from starlette.responses import JSONResponse, Response
 from ktrdr.api import heavy
 from ktrdr.api.context import Context, context_of, job_id_of
 from ktrdr.api.requests import Body, read_json
-from ktrdr.api.submissions import find_prices
+from ktrdr.api.stored_data import References, context_of_strategy, find_context, find_prices
 from ktrdr.jobs.events import JobId
 from ktrdr.jobs.state import JobState, Status
 from ktrdr.problems import conflict, invalid, unavailable
 from ktrdr.training.faults import Fault
+from ktrdr.training.strategy.parse import from_mapping
 
 
 class Bar(Body):
@@ -35,14 +36,16 @@ class PredictRequest(Body):
     """What to predict from: stored prices of a symbol, or bars."""
 
     symbol: str | None = Field(None, max_length=64, description="Its newest stored prices.")
-    bars: list[Bar] | None = Field(None, max_length=100_000, description="Oldest first, warm-up included.")
+    bars: list[Bar] | None = Field(
+        None, max_length=100_000, description="Of the base timeframe, oldest first, warm-up included."
+    )
     last: int = Field(1, ge=1, le=10_000, description="How many of the newest bars to predict at.")
 
 
 async def download(request: Request) -> Response:
     """The model's folder as a zip; `sha256sum -c SHA256SUMS` inside it checks every file."""
     context, job_id = context_of(request), job_id_of(request)
-    digest, folder = _model_of(context, job_id)
+    digest, folder = model_of(context, job_id)
     headers = {"Content-Disposition": f'attachment; filename="model-{job_id}.zip"', "ETag": f'"{digest}"'}
     return Response(await asyncio.to_thread(_zip, folder), media_type="application/zip", headers=headers)
 
@@ -51,24 +54,29 @@ async def predict(request: Request) -> Response:
     """Probabilities and decisions of a finished model."""
     context, job_id = context_of(request), job_id_of(request)
     asked = await read_json(request, PredictRequest)
-    _, folder = _model_of(context, job_id)
+    _, folder = model_of(context, job_id)
     if (asked.symbol is None) == (asked.bars is None):
         raise invalid([Fault((), "exactly one of symbol and bars is needed")])
+    strategy = from_mapping(context.reader.submission(job_id).strategy).strategy
+    series = files_of(context, "name", find_context(context_of_strategy(strategy), context.reader))
     rows: list[dict[str, Any]]
     if asked.bars is not None:
-        rows = await context.compute.run(
-            heavy.predict_bars, folder, [bar.model_dump() for bar in asked.bars], asked.last
-        )
+        bars = [bar.model_dump() for bar in asked.bars]
+        rows = await context.compute.run(heavy.predict_bars, folder, bars, series, asked.last)
     else:
-        state = context.reader.job(job_id)
-        price = find_prices([asked.symbol or ""], state.timeframes, context.reader)[0]
-        rows = await context.compute.run(
-            heavy.predict, folder, context.store.prices.path(price["digest"]), price["digest"], asked.last
-        )
+        found = find_prices([asked.symbol or ""], strategy.data.timeframes, context.reader)
+        prices = files_of(context, "timeframe", found)
+        rows = await context.compute.run(heavy.predict, folder, prices, series, asked.last)
     return JSONResponse({"job_id": job_id, "symbol": asked.symbol, "predictions": rows})
 
 
-def _model_of(context: Context, job_id: JobId) -> tuple[str, Path]:
+def files_of(context: Context, key: str, references: References) -> dict[str, tuple[Path, str]]:
+    """The files of stored data, by what the references call them."""
+    return {one[key]: (context.store.prices.path(one["digest"]), one["digest"]) for one in references}
+
+
+def model_of(context: Context, job_id: JobId) -> tuple[str, Path]:
+    """The digest and the folder of a completed job's model. Raises a problem for any other job."""
     state: JobState = context.reader.job(job_id)
     if state.status is not Status.COMPLETED or state.model_digest is None:
         fix = "wait until it has completed" if not state.status.is_final else "submit it again"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -110,6 +111,9 @@ def _parameters(operation: Operation) -> Iterable[dict[str, Any]]:
 def _response(status: int, content: Any, schemas: dict[str, Any]) -> dict[str, Any]:
     if content is None:
         return {"description": _STATUS_TEXTS[status]}
+    if isinstance(content, tuple):
+        media = [_response(status, one, schemas)["content"].items() for one in content]
+        return {"description": _STATUS_TEXTS[status], "content": dict(chain.from_iterable(media))}
     if isinstance(content, str):
         return {"description": _STATUS_TEXTS[status], "content": {content: {}}}
     if content is dict:

@@ -5,7 +5,8 @@ Imports starlette and pydantic.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, TypeVar
 
@@ -44,8 +45,14 @@ async def read_json(request: Request, model: type[ModelType]) -> ModelType:
     return (await read_json_and_digest(request, model))[0]
 
 
-async def read_json_and_digest(request: Request, model: type[ModelType]) -> tuple[ModelType, str]:
-    """The body as a model, and the SHA-256 of its bytes, to recognise a repeated request by."""
+async def read_json_and_digest(
+    request: Request, model: type[ModelType], look_further: Callable[[ModelType], Sequence[Fault]] = lambda _: ()
+) -> tuple[ModelType, str]:
+    """The body as a model, and the SHA-256 of its bytes, to recognise a repeated request by.
+
+    Of a body that is wrong, `look_further` is shown what is right of it and tells what is wrong with its meaning, so
+    that a person hears of everything at once.
+    """
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         raise unsupported_media_type(kind, "application/json")
@@ -53,7 +60,18 @@ async def read_json_and_digest(request: Request, model: type[ModelType]) -> tupl
     try:
         return model.model_validate_json(body), sha256(body).hexdigest()
     except ValidationError as error:
-        raise invalid(faults_of(error)) from None
+        right = _right_fields(model, body, error)
+        raise invalid([*faults_of(error), *(look_further(right) if right else ())]) from None
+
+
+def _right_fields(model: type[ModelType], body: bytes, error: ValidationError) -> ModelType | None:
+    """The body without the fields that are wrong; None if it cannot do without one of them."""
+    wrong = {detail["loc"][0] for detail in error.errors(include_url=False) if detail["loc"]}
+    try:
+        fields = json.loads(body)
+        return model.model_validate_json(json.dumps({name: fields[name] for name in fields if name not in wrong}))
+    except (ValueError, TypeError, RecursionError):  # no JSON, no object, or nothing is left that makes a request
+        return None
 
 
 def read_query(request: Request, model: type[ModelType]) -> ModelType:

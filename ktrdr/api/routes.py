@@ -12,7 +12,20 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ktrdr.api import datasets, events, health, jobs, leases, models, strategies, submissions, uploads, views
+from ktrdr.api import (
+    datasets,
+    events,
+    explanations,
+    health,
+    jobs,
+    leases,
+    models,
+    reports,
+    strategies,
+    submissions,
+    uploads,
+    views,
+)
 from ktrdr.api.requests import Body
 
 PREFIX = "/api/v1"
@@ -31,7 +44,7 @@ class Operation:
     raw_body: str | None = None
     query: type[Body] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    #: Status → what the body is: a type, or a media type, or None for no body.
+    #: Status → what the body is: a type, or a media type, or several to choose by `Accept`, or None for no body.
     gives: Mapping[int, Any] = field(default_factory=dict)
     #: Statuses of the problems that it can answer with, beside 500.
     problems: tuple[int, ...] = ()
@@ -83,12 +96,24 @@ OPERATIONS = (
         gives={200: dict}, problems=(404, 409, *_BAD_BODY, 503),
     ),
     Operation(
+        method="POST", path=f"{_JOB}/explain", handler=explanations.explain, tag="models",
+        body=explanations.ExplainRequest, gives={200: dict}, problems=(404, 409, *_BAD_BODY, 503),
+    ),
+    Operation(
+        method="GET", path=f"{_JOB}/report", handler=reports.report, tag="models",
+        gives={200: (dict, "text/html")}, problems=(404, 409, 503),
+    ),
+    Operation(
         method="GET", path=f"{PREFIX}/strategies", handler=strategies.list_strategies, tag="strategies",
         gives={200: dict},
     ),
     Operation(
         method="POST", path=f"{PREFIX}/strategies", handler=strategies.validate, tag="strategies",
-        body=strategies.StrategyRequest, gives={200: dict}, problems=_BAD_BODY,
+        body=strategies.StrategyRequest, gives={200: dict}, problems=(*_BAD_BODY, 503),
+    ),
+    Operation(
+        method="GET", path=f"{PREFIX}/strategy-schema", handler=strategies.schema, tag="strategies",
+        gives={200: "application/schema+json"},
     ),
     Operation(
         method="GET", path=f"{PREFIX}/strategies/{{name}}", handler=strategies.get, tag="strategies",
@@ -96,7 +121,7 @@ OPERATIONS = (
     ),
     Operation(
         method="PUT", path=f"{PREFIX}/strategies/{{name}}", handler=strategies.put, tag="strategies",
-        body=strategies.StoreRequest, gives={200: dict}, problems=_BAD_BODY,
+        body=strategies.StoreRequest, gives={200: dict}, problems=(*_BAD_BODY, 503),
     ),
     Operation(
         method="GET", path=f"{PREFIX}/datasets", handler=datasets.list_datasets, tag="datasets", gives={200: dict},

@@ -9,13 +9,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from ktrdr import sample
-from ktrdr.api.context import context_of
+from ktrdr.api import heavy
+from ktrdr.api.context import Context, context_of
 from ktrdr.api.requests import Body, read_json
 from ktrdr.api.submissions import StrategySource, strategy_source
 from ktrdr.problems import invalid, not_found
 from ktrdr.store.catalogue import put_strategy
 from ktrdr.training.faults import Fault, InvalidInputError
-from ktrdr.training.strategy.names import feature_names
+from ktrdr.training.strategy.language import file_schema
 from ktrdr.training.strategy.parse import Parsed, from_mapping, parse, to_mapping
 
 
@@ -47,8 +48,8 @@ async def validate(request: Request) -> Response:
             parse(source, strict=asked.strict) if isinstance(source, str) else from_mapping(source, strict=asked.strict)
         )
     except InvalidInputError as error:
-        return JSONResponse({"valid": False, "errors": _shown(error.faults), "warnings": []})
-    return JSONResponse({"valid": True, "errors": [], **_described(parsed)})
+        return JSONResponse({"valid": False, "errors": _shown(error.faults), "warnings": _shown(error.warnings)})
+    return JSONResponse({"valid": True, "errors": [], **await _described(parsed, context_of(request))})
 
 
 async def put(request: Request) -> Response:
@@ -58,8 +59,9 @@ async def put(request: Request) -> Response:
     parsed = parse(asked.source)
     if parsed.strategy.name != name:
         raise invalid([Fault(("source", "name"), f"{parsed.strategy.name!r} is not the name in the address", name)])
+    described = await _described(parsed, context)
     await context.log.write(lambda transaction: put_strategy(transaction, name=name, source=asked.source))
-    return JSONResponse({"name": name, **_described(parsed)})
+    return JSONResponse({"name": name, **described})
 
 
 async def get(request: Request) -> Response:
@@ -71,11 +73,19 @@ async def get(request: Request) -> Response:
     return PlainTextResponse(source, media_type="application/yaml")
 
 
-def _described(parsed: Parsed) -> dict[str, Any]:
+async def schema(request: Request) -> Response:
+    """The JSON Schema of strategy files, from which editors complete and check them."""
+    return JSONResponse(file_schema(), media_type="application/schema+json")
+
+
+async def _described(parsed: Parsed, context: Context) -> dict[str, Any]:
+    summary = await context.compute.run(heavy.summarize, parsed.strategy)
     return {
         "warnings": _shown(parsed.warnings),
         "strategy": to_mapping(parsed.strategy),
-        "features": list(feature_names(parsed.strategy)),
+        "features": list(summary.features),
+        "warm_up_bars": summary.warm_up_bars,
+        "parameters": summary.parameters,
     }
 
 

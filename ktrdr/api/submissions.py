@@ -6,7 +6,7 @@ Imports the grammar, jobs and the store.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
@@ -15,11 +15,13 @@ from pydantic import BeforeValidator, Field
 
 from ktrdr import __version__, sample
 from ktrdr.api.requests import Body
+from ktrdr.api.stored_data import ReadSeries, context_of_strategy, find_data
 from ktrdr.clock import to_instant
 from ktrdr.jobs.canonical import Encoded, dumps
 from ktrdr.jobs.events import Instant, JobSubmitted, Target
 from ktrdr.store.reader import Reader
 from ktrdr.training.faults import Fault, InvalidInputError
+from ktrdr.training.strategy.findings import nearest
 from ktrdr.training.strategy.parse import from_mapping, parse, to_mapping
 
 Label = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[^\s=,]+$")]
@@ -68,6 +70,7 @@ class Resolved:
     warnings: tuple[str, ...]
     #: The file's own.
     seed: int | None
+    context: tuple[ReadSeries, ...]
 
 
 class StrategyCache:
@@ -110,6 +113,7 @@ def prepare(
         raise InvalidInputError([Fault(("strategy",), str(error))]) from None
     except InvalidInputError as error:
         raise InvalidInputError([_within_strategy(fault) for fault in error.faults]) from None
+    prices, context = find_data(resolved.symbols, resolved.timeframes, resolved.context, reader)
     return JobSubmitted(
         name=resolved.name,
         strategy=resolved.mapping,
@@ -117,7 +121,8 @@ def prepare(
         timeframes=resolved.timeframes,
         start=resolved.start,
         end=resolved.end,
-        prices=find_prices(resolved.symbols, resolved.timeframes, reader),
+        prices=prices,
+        context=context,
         seed=next(seed for seed in (request.seed, resolved.seed, 0) if seed is not None),
         target=request.target or default_target,
         priority=request.priority,
@@ -137,31 +142,10 @@ def strategy_source(given: str | Mapping[str, Any], reader: Reader) -> str | Map
     samples = sample.strategies()
     source = reader.strategy_source(given) or samples.get(given)
     if source is None:
-        known = ", ".join(sorted({*reader.strategy_names(), *samples}))
-        raise InvalidInputError([Fault((), f"there is no strategy {given[:80]!r}", f"there are: {known}")])
+        known = sorted({*reader.strategy_names(), *samples})
+        fix = f"the nearest is {nearest(given[:80], known)!r}; there are: {', '.join(known)[:500]}"
+        raise InvalidInputError([Fault((), f"there is no strategy {given[:80]!r}", fix)])
     return source
-
-
-def find_prices(symbols: Sequence[str], timeframes: Sequence[str], reader: Reader) -> tuple[dict[str, str], ...]:
-    """The price data that the symbols mean today. Raises InvalidInputError for those without any."""
-    found, faults = [], []
-    for timeframe in timeframes:
-        for number, symbol in enumerate(symbols):
-            digest = reader.dataset_digest(symbol, timeframe)
-            if digest is None:
-                known = ", ".join(f"{d.symbol} {d.timeframe}" for d in reader.datasets()) or "none yet"
-                faults.append(
-                    Fault(
-                        ("symbols", number),
-                        f"there are no {timeframe} prices of {symbol!r}",
-                        f"import them with: ktrdr data import FILE --symbol {symbol}; imported so far: {known[:500]}",
-                    )
-                )
-            else:
-                found.append({"symbol": symbol, "timeframe": timeframe, "digest": digest})
-    if faults:
-        raise InvalidInputError(faults)
-    return tuple(found)
 
 
 def _resolve(source: str | Mapping[str, Any], changes: Mapping[str, Any]) -> Resolved:
@@ -178,6 +162,7 @@ def _resolve(source: str | Mapping[str, Any], changes: Mapping[str, Any]) -> Res
         end=_instant(strategy.data.end),
         warnings=tuple(map(str, parsed.warnings)),
         seed=strategy.training.seed,
+        context=context_of_strategy(strategy),
     )
 
 

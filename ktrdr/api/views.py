@@ -85,6 +85,7 @@ class JobView(TypedDict):
 class SubmissionView(TypedDict):
     strategy: dict[str, Any]
     prices: list[dict[str, Any]]
+    context: list[dict[str, Any]]
     start: str | None
     end: str | None
     warnings: list[str]
@@ -166,6 +167,7 @@ def job_detail(state: JobState, submitted: JobSubmitted) -> JobDetail:
         submission=SubmissionView(
             strategy=dict(submitted.strategy),
             prices=[dict(price) for price in submitted.prices],
+            context=[dict(series) for series in submitted.context],
             start=submitted.start,
             end=submitted.end,
             warnings=list(submitted.warnings),

@@ -185,6 +185,8 @@ def _note_files(scan: _Scan, event: StoredEvent, data: dict[str, Any]) -> None:
     elif event.type == "JobSubmitted":
         for price in data.get("prices", []):
             scan.prices.setdefault(str(price.get("digest")), needed_by)
+        for series in data.get("context", []):
+            scan.prices.setdefault(str(series.get("digest")), f"{needed_by} (context series {series.get('name')})")
 
 
 def _check_projections(connection: Connection, scan: _Scan) -> Iterator[str]:

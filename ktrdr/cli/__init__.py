@@ -15,7 +15,9 @@ from ktrdr.cli.config import config
 from ktrdr.cli.data import data
 from ktrdr.cli.db import db
 from ktrdr.cli.demo import demo
+from ktrdr.cli.explain import explain
 from ktrdr.cli.jobs import jobs
+from ktrdr.cli.report import report
 from ktrdr.cli.service import host_worker, scheduler, serve, up, worker
 from ktrdr.cli.strategy import strategy
 from ktrdr.cli.train import train
@@ -41,7 +43,9 @@ def _ktrdr() -> None:
     """
 
 
-for _command in (demo, up, train, jobs, strategy, data, config, db, serve, worker, scheduler, host_worker):
+for _command in (
+    demo, up, train, jobs, report, explain, strategy, data, config, db, serve, worker, scheduler, host_worker,
+):  # fmt: skip
     _ktrdr.add_command(_command)
 
 
@@ -57,11 +61,11 @@ def run(arguments: Sequence[str]) -> int:
         error.show()
         return error.exit_code
     except Exception as error:
-        from ktrdr.cli.failures import explain, tell
+        from ktrdr.cli import failures
 
-        explanation = explain(error)
+        explanation = failures.explain(error)
         if explanation is None:
             raise  # a fault of ktrdr: the traceback is what helps
-        tell(explanation, as_json="--json" in arguments)
+        failures.tell(explanation, as_json="--json" in arguments)
         return explanation.exit_code
     return code if isinstance(code, int) else 0

@@ -160,7 +160,7 @@ def _put_farewell(seconds: float, home: Path | None) -> None:
     put_heading(f"Done in {seconds:.0f} s; the service is stopped" + ("" if home else " and nothing is left behind"))
     put(f"Try next:  {place}ktrdr up")
     put("           ktrdr data import --sample")
-    put("           ktrdr strategy show trend_follower > my_strategy.yaml")
+    put("           ktrdr strategy new my_strategy --from trend_follower")
     put("           ktrdr train my_strategy.yaml --follow")
 
 

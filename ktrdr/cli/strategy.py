@@ -1,78 +1,104 @@
-"""Strategy files: check one without any service, keep one in the service, read one back. Imports click."""
+"""Strategy files: begin one, check it without any service, keep one in the service, read one back. Imports click."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Literal
 
 import click
 
 from ktrdr.cli.options import connect_to, json_option, url_option
 from ktrdr.cli.output import put, put_json, put_table, say
-
-if TYPE_CHECKING:
-    from ktrdr.training.faults import Fault
-
-_file = click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+from ktrdr.cli.strategy_files import show, validate
 
 
 @click.group()
 def strategy() -> None:
-    """Checks and keeps strategy files.
+    """Begins, checks and keeps strategy files.
 
     \b
     Examples:
+      ktrdr strategy new my_strategy
       ktrdr strategy validate my_strategy.yaml
-      ktrdr strategy show trend_follower > my_strategy.yaml
+      ktrdr strategy show my_strategy.yaml
     """
+
+
+strategy.add_command(validate)
+strategy.add_command(show)
 
 
 @strategy.command()
-@_file
-@click.option("--strict", is_flag=True, help="Count warnings as faults.")
+@click.argument("name", required=False)
+@click.option("--model", type=click.Choice(("mlp", "lstm", "gru")), help="The kind of network.  [default: mlp]")
+@click.option("--from", "sample_name", metavar="SAMPLE", help="A sample strategy to begin with.")
+@url_option
 @json_option
-def validate(file: Path, strict: bool, as_json: bool) -> None:
-    """Says everything that is wrong with a strategy file. Needs no service.
+def new(
+    name: str | None,
+    model: Literal["mlp", "lstm", "gru"] | None,
+    sample_name: str | None,
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """Writes a commented strategy to begin with: to NAME.yaml, or without a NAME to the standard output.
 
-    Exit code 2 if the file is not valid.
+    A file that exists is never overwritten. Editors complete the file with the schema that its first
+    line names, as long as the service runs.
 
     \b
     Examples:
-      ktrdr strategy validate my_strategy.yaml
-      ktrdr strategy validate my_strategy.yaml --strict --json
+      ktrdr strategy new my_strategy
+      ktrdr strategy new my_strategy --model gru
+      ktrdr strategy new my_strategy --from mean_reversion
     """
-    from ktrdr.training.faults import InvalidInputError
-    from ktrdr.training.strategy.names import feature_names
-    from ktrdr.training.strategy.parse import parse, to_mapping
+    from ktrdr import sample
+    from ktrdr.settings import read_settings
 
-    try:
-        parsed = parse(file.read_bytes(), strict=strict)
-    except InvalidInputError as error:
-        faults = _plain(error.faults)
-        if as_json:
-            put_json({"valid": False, "errors": faults, "warnings": []})
-        else:
-            put(f"{file} is not valid: {'one fault' if len(faults) == 1 else f'{len(faults)} faults'}")
-            _put_faults(faults)
-        raise click.exceptions.Exit(2) from None
-    features, warnings = list(feature_names(parsed.strategy)), _plain(parsed.warnings)
-    if as_json:
-        put_json(
-            {
-                "valid": True,
-                "errors": [],
-                "warnings": warnings,
-                "strategy": to_mapping(parsed.strategy),
-                "features": features,
-            }
-        )
+    if model and sample_name:
+        raise click.UsageError("give either --model or --from")
+    file = None if name is None else Path(name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
+    title = "my_strategy" if file is None else _checked(file.stem)
+    address = f"{url or read_settings().url}{sample.SCHEMA_PATH}"
+    if sample_name is None:
+        text = sample.starter(title, model or "mlp", schema=address)
+    elif sample_name in sample.strategies():
+        text = sample.renamed(sample_name, sample_name if file is None else title, schema=address)
+    else:
+        raise click.UsageError(f"there is no sample {sample_name!r}; there are {', '.join(sample.strategies())}")
+    if file is None:
+        put_json({"file": None, "source": text}) if as_json else click.echo(text, nl=False)
         return
-    found = parsed.strategy
-    put(f"{file} is valid: {found.name} over {', '.join(found.data.symbols)}, {len(features)} features")
-    if warnings:
-        put("one warning" if len(warnings) == 1 else f"{len(warnings)} warnings")
-        _put_faults(warnings)
+    try:
+        with file.open("x", encoding="utf-8") as target:
+            target.write(text)
+    except FileExistsError:
+        raise click.UsageError(f"{file} exists already and is not overwritten") from None
+    if as_json:
+        put_json({"file": str(file), "source": text})
+    else:
+        put(f"{file} is written; check it with: ktrdr strategy validate {file}")
+
+
+@strategy.command()
+@json_option
+def schema(as_json: bool) -> None:
+    """Prints the JSON Schema of strategy files, for editors. The service has it at /api/v1/strategy-schema.
+
+    An editor that speaks YAML completes and checks a file whose first line is
+    # yaml-language-server: $schema=ktrdr.schema.json (or the address of the service).
+
+    \b
+    Examples:
+      ktrdr strategy schema > ktrdr.schema.json
+    """
+    from ktrdr.training.strategy.language import file_schema
+
+    if as_json:
+        put_json(file_schema())
+    else:
+        put(json.dumps(file_schema(), indent=2, ensure_ascii=False))
 
 
 @strategy.command("list")
@@ -96,27 +122,8 @@ def list_(url: str | None, as_json: bool) -> None:
         put_table(("name", "kind"), rows)
 
 
-@strategy.command()
-@click.argument("name")
-@url_option
-@json_option
-def show(name: str, url: str | None, as_json: bool) -> None:
-    """Prints a stored or sample strategy as it was written.
-
-    \b
-    Examples:
-      ktrdr strategy show trend_follower > my_strategy.yaml
-    """
-    with connect_to(url) as client:
-        source = client.strategy(name)
-    if as_json:
-        put_json({"name": name, "source": source})
-    else:
-        click.echo(source, nl=not source.endswith("\n"))
-
-
 @strategy.command("put")
-@_file
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @url_option
 @json_option
 def put_(file: Path, url: str | None, as_json: bool) -> None:
@@ -140,12 +147,11 @@ def put_(file: Path, url: str | None, as_json: bool) -> None:
     put(f"{name} is stored; train it with: ktrdr train {name}")
 
 
-def _plain(faults: Sequence[Fault]) -> list[dict[str, Any]]:
-    return [{"path": fault.dotted, "detail": fault.problem, "fix": fault.fix} for fault in faults]
+def _checked(name: str) -> str:
+    from ktrdr.training.strategy.findings import WRONG, Findings
+    from ktrdr.training.strategy.names import check_name
 
-
-def _put_faults(faults: Sequence[Mapping[str, Any]]) -> None:
-    for fault in faults:
-        put(f"  {fault['path']}: {fault['detail']}" if fault["path"] else f"  {fault['detail']}")
-        if fault["fix"]:
-            put(f"    fix: {fault['fix']}")
+    findings = Findings()
+    if check_name(name, (), findings) is WRONG:
+        raise click.UsageError(f"{name!r} cannot name a strategy: {findings.faults[0].fix}")
+    return name

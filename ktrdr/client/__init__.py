@@ -137,9 +137,7 @@ class Client:
 
     def model(self, job_id: str, path: Path) -> Path:
         """Downloads the model of a completed job as a zip file to `path`, which appears whole or not at all."""
-        partial = path.with_name(f".{path.name}.part")
-        partial.write_bytes(self._transport.send("GET", f"{_job_path(job_id)}/model").content)
-        return partial.replace(path)
+        return _write_whole(path, self._transport.send("GET", f"{_job_path(job_id)}/model").content)
 
     def predict(
         self,
@@ -153,6 +151,20 @@ class Client:
         body = _given(symbol=symbol, bars=bars, last=last)
         answer = self._transport.json("POST", f"{_job_path(job_id)}/predict", json=body)
         return cast("list[dict[str, Any]]", answer["predictions"])
+
+    def explain(self, job_id: str, *, symbol: str, at: str | None = None, last: int | None = None) -> dict[str, Any]:
+        """Why the model of a completed job says what it says: of one `bar` of a symbol, and as a `model` over many."""
+        body = _given(symbol=symbol, at=at, last=last)
+        return self._transport.json("POST", f"{_job_path(job_id)}/explain", json=body)
+
+    def report(self, job_id: str) -> dict[str, Any]:
+        """What the model of a completed job is worth, with everything that its report shows."""
+        return self._transport.json("GET", f"{_job_path(job_id)}/report", headers={"Accept": "application/json"})
+
+    def report_page(self, job_id: str, path: Path) -> Path:
+        """Writes the report as one HTML file to `path`, which appears whole or not at all."""
+        answer = self._transport.send("GET", f"{_job_path(job_id)}/report", headers={"Accept": "text/html"})
+        return _write_whole(path, answer.content)
 
     def validate(self, strategy: str | Mapping[str, Any], *, strict: bool = False) -> dict[str, Any]:
         """Everything that is wrong with a strategy file (`valid`, `errors`, `warnings`), and what it means."""
@@ -171,7 +183,7 @@ class Client:
         return self._transport.json("PUT", f"/strategies/{quote(name, safe='')}", json={"source": source})
 
     def datasets(self) -> list[dict[str, Any]]:
-        """Every symbol and timeframe with prices."""
+        """Every symbol and timeframe with prices, and every context series."""
         return cast("list[dict[str, Any]]", self._transport.json("GET", "/datasets")["datasets"])
 
     def import_prices(
@@ -192,9 +204,33 @@ class Client:
         )  # fmt: skip
         return self._transport.json("PUT", "/datasets", params=query, content=data)
 
+    def import_series(
+        self,
+        data: bytes,
+        *,
+        filename: str,
+        series: str,
+        frequency: str,
+        column: str | None = None,
+        timezone: str | None = None,
+        date_format: str | None = None,
+    ) -> dict[str, Any]:
+        """Imports the content of a file of values as the context series `series`; answers as `import_prices` does."""
+        query = _given(
+            filename=filename, series=series, frequency=frequency, column=column, timezone=timezone,
+            date_format=date_format,
+        )  # fmt: skip
+        return self._transport.json("PUT", "/datasets", params=query, content=data)
+
     def ready(self) -> dict[str, Any]:
         """Whether the service can do its work: `status` is `ok` or `unavailable`, and `checks` say why."""
         return self._transport.ready()
+
+
+def _write_whole(path: Path, content: bytes) -> Path:
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_bytes(content)
+    return partial.replace(path)
 
 
 def _job_path(job_id: str) -> str:

@@ -70,6 +70,8 @@ class JobSubmitted:
     end: Instant | None
     #: The exact price data: `{symbol, timeframe, digest}` each, digest = SHA-256 of the stored bytes.
     prices: tuple[Json, ...]
+    #: The exact data of the context series: `{name, digest}` each.
+    context: tuple[Json, ...]
     seed: int
     target: Target
     #: Higher runs first; equal priorities run in the order of submission.

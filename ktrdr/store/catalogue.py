@@ -1,4 +1,4 @@
-"""What users keep beside jobs: which price data a symbol means, and strategy files by name.
+"""What users keep beside jobs: which data a symbol or a series means, and strategy files by name.
 
 Imports the store's own parts. Each function is an operation for `Log.write`. Neither is a fact about a job: a job
 carries the strategy and the digests that it was submitted with.
@@ -7,14 +7,23 @@ carries the strategy and the digests that it was submitted with.
 from __future__ import annotations
 
 from ktrdr.store.log import Transaction
-from ktrdr.store.reader import Dataset
+from ktrdr.store.reader import PRICES, Dataset
 
 
 def put_dataset(
-    transaction: Transaction, *, symbol: str, timeframe: str, digest: str, rows: int, first: str, last: str
+    transaction: Transaction,
+    *,
+    kind: str = PRICES,
+    symbol: str,
+    timeframe: str,
+    digest: str,
+    rows: int,
+    first: str,
+    last: str,
 ) -> Dataset:
-    """Lets a symbol and timeframe mean the price data with this digest from now on."""
+    """Lets a symbol and timeframe (of values: a name and frequency) mean the data with this digest from now on."""
     dataset = Dataset(
+        kind=kind,
         symbol=symbol,
         timeframe=timeframe,
         digest=digest,
@@ -24,7 +33,7 @@ def put_dataset(
         imported_at=transaction.now,
     )
     transaction.has_written = True
-    transaction.statements.delete_dataset.run(transaction.cursor, symbol=symbol, timeframe=timeframe)
+    transaction.statements.delete_dataset.run(transaction.cursor, kind=kind, symbol=symbol, timeframe=timeframe)
     transaction.statements.insert_dataset.run_with(
         transaction.cursor, {name: getattr(dataset, name) for name in Dataset.__slots__}
     )

@@ -61,11 +61,18 @@ class JobFilter:
     submitted_until: Instant | None = None
 
 
+#: The kinds of datasets: prices of a symbol, and values of a context series.
+PRICES, VALUES = "prices", "values"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
     """What a symbol and timeframe mean today."""
 
+    kind: str
+    #: Of values: the name of the series.
     symbol: str
+    #: Of values: their frequency.
     timeframe: str
     digest: str
     rows: int
@@ -172,12 +179,12 @@ class Reader:
             after = found[-1].position
 
     def datasets(self) -> list[Dataset]:
-        query = select(datasets).order_by(datasets.c.symbol, datasets.c.timeframe)
+        query = select(datasets).order_by(datasets.c.kind, datasets.c.symbol, datasets.c.timeframe)
         return [Dataset(**row._mapping) for row in self._rows(query)]
 
-    def dataset_digest(self, symbol: str, timeframe: str) -> str | None:
-        """The digest of the price data that a symbol and timeframe mean today."""
-        row = self._statements.dataset.run(self._cursor, symbol=symbol, timeframe=timeframe).fetchone()
+    def dataset_digest(self, symbol: str, timeframe: str, *, kind: str = PRICES) -> str | None:
+        """The digest of the data that a symbol and timeframe (of values: a name and frequency) mean today."""
+        row = self._statements.dataset.run(self._cursor, kind=kind, symbol=symbol, timeframe=timeframe).fetchone()
         return row[0] if row else None
 
     def strategy_names(self) -> list[str]:

@@ -122,10 +122,12 @@ leases = Table(
     Index("leases_by_expiry", "expires_at"),
 )
 
-#: Which stored price data a symbol and timeframe mean today; a job keeps the digest that it was submitted with.
+#: Which stored data a symbol and timeframe mean today; a job keeps the digest that it was submitted with.
 datasets = Table(
     "datasets",
     metadata,
+    #: `prices` of a symbol, or `values` of a context series: then `symbol` is its name and `timeframe` its frequency.
+    Column("kind", Text, nullable=False),
     Column("symbol", Text, nullable=False),
     Column("timeframe", Text, nullable=False),
     Column("digest", Text, nullable=False),
@@ -133,7 +135,7 @@ datasets = Table(
     Column("first", Text, nullable=False),
     Column("last", Text, nullable=False),
     Column("imported_at", Text, nullable=False),
-    PrimaryKeyConstraint("symbol", "timeframe"),
+    PrimaryKeyConstraint("kind", "symbol", "timeframe"),
 )
 
 #: Strategy files kept by name, as they were written.

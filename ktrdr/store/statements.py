@@ -121,12 +121,16 @@ class Statements:
         )
         self.dataset = prepare(
             select(datasets.c.digest).where(
-                datasets.c.symbol == bindparam("symbol"), datasets.c.timeframe == bindparam("timeframe")
+                datasets.c.kind == bindparam("kind"),
+                datasets.c.symbol == bindparam("symbol"),
+                datasets.c.timeframe == bindparam("timeframe"),
             )
         )
         self.delete_dataset = prepare(
             delete(datasets).where(
-                datasets.c.symbol == bindparam("symbol"), datasets.c.timeframe == bindparam("timeframe")
+                datasets.c.kind == bindparam("kind"),
+                datasets.c.symbol == bindparam("symbol"),
+                datasets.c.timeframe == bindparam("timeframe"),
             )
         )
         self.insert_dataset = prepare(insert(datasets))

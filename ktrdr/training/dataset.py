@@ -17,6 +17,7 @@ from ktrdr.training.features import FeatureColumn, Features
 from ktrdr.training.labels import BarLabels
 from ktrdr.training.normalization import Scaling, fit
 from ktrdr.training.split import Split
+from ktrdr.training.windows import Inputs, Windows, concatenate
 
 Positions = NDArray[np.int64]
 
@@ -50,8 +51,8 @@ class SymbolSamples:
 class Part:
     """The samples of one part: symbol after symbol, within a symbol by time."""
 
-    #: float32 (samples, features).
-    features: torch.Tensor
+    #: float32 (samples, features), or the windows that end at the samples.
+    features: Inputs
     #: int64 class numbers, or float32 numbers to forecast, (samples,).
     targets: torch.Tensor
     #: float32 (samples,) with mean 1; None = all alike.
@@ -87,7 +88,7 @@ class Dataset:
     scalings: tuple[Scaling, ...]
     #: Names of the classes by number; empty for regression.
     classes: tuple[str, ...]
-    #: Samples in no part, because their label reaches too close to the next one.
+    #: Samples in no part, because their label reaches too close to the next one or they have no full window.
     left_out: int
 
 
@@ -103,20 +104,44 @@ def feature_tensor(features: Features, rows: Positions, scalings: Sequence[Scali
     return tensor
 
 
+def network_inputs(
+    features: Features, rows: Positions, scalings: Sequence[Scaling], window_length: int | None
+) -> Inputs:
+    """What a network reads of the chosen rows: the rows themselves, or with a length the windows that end at them.
+
+    Every row must have its window (see `ktrdr.training.windows.rows_with_window`).
+    """
+    if window_length is None:
+        return feature_tensor(features, rows, scalings)
+    complete = features.complete_rows()
+    if len(rows) == 0:
+        read = complete[:0]
+    else:
+        first, last = np.searchsorted(complete, (rows[0] - window_length + 1, rows[-1]))
+        read = complete[first : last + 1]
+    ends = torch.from_numpy(np.searchsorted(read, rows))
+    return Windows(feature_tensor(features, read, scalings), ends, window_length)
+
+
 def join(
     samples: Mapping[str, SymbolSamples],
     splits: Mapping[str, Split],
     columns: Sequence[FeatureColumn],
     classes: tuple[str, ...],
+    window_length: int | None = None,
 ) -> Dataset:
     """The parts of all symbols, joined part by part; no part may be empty."""
-    scalings = tuple(
-        fit(column.normalization, _values(samples, splits, number)) for number, column in enumerate(columns)
-    )
+    fitted = [
+        fit(column.normalization, _values(samples, splits, number))
+        for number, column in enumerate(columns)
+        if column.lag == 0
+    ]
+    # The lags repeat the columns in their order, and a value means the same at any lag.
+    scalings = tuple(fitted) * (len(columns) // len(fitted))
 
     def part(rows_of: Callable[[Split], Positions]) -> Part:
         chosen = {symbol: rows_of(split) for symbol, split in splits.items()}
-        return _part(samples, chosen, scalings, is_classification=bool(classes))
+        return _part(samples, chosen, scalings, window_length, is_classification=bool(classes))
 
     return Dataset(
         train=part(lambda split: split.train),
@@ -138,6 +163,7 @@ def _part(
     samples: Mapping[str, SymbolSamples],
     rows: Mapping[str, Positions],
     scalings: Sequence[Scaling],
+    window_length: int | None,
     *,
     is_classification: bool,
 ) -> Part:
@@ -146,14 +172,14 @@ def _part(
     start = 0
     for symbol, chosen in rows.items():
         of = samples[symbol]
-        features.append(feature_tensor(of.features, chosen, scalings))
+        features.append(network_inputs(of.features, chosen, scalings, window_length))
         targets.append(of.labels.values[chosen])
         if of.labels.weights is not None:
             weights.append(of.labels.weights[chosen])
         symbols[symbol] = slice(start, start + len(chosen))
         start += len(chosen)
     return Part(
-        features=features[0] if len(features) == 1 else torch.cat(features),
+        features=concatenate(features),
         targets=torch.from_numpy(np.concatenate(targets)).to(torch.int64 if is_classification else torch.float32),
         weights=_with_mean_one(np.concatenate(weights)) if weights else None,
         symbols=symbols,

@@ -9,6 +9,7 @@ import os
 import platform
 import random
 import re
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -17,7 +18,19 @@ import torch
 _DEFAULT_THREADS = 1
 
 #: Environment variables that steer the numeric libraries begin with one of these.
-_ENVIRONMENT = ("ATEN_", "CUBLAS_", "CUDA_", "GOMP_", "KMP_", "KTRDR_DEVICE", "MKL_", "NVIDIA_TF32", "OMP_", "ONEDNN_")
+_ENVIRONMENT = (
+    "ATEN_",
+    "CUBLAS_",
+    "CUDA_",
+    "GOMP_",
+    "KMP_",
+    "KTRDR_DEVICE",
+    "KTRDR_NUMERICS",
+    "MKL_",
+    "NVIDIA_TF32",
+    "OMP_",
+    "ONEDNN_",
+)
 
 
 def make_deterministic(*, threads: int = _DEFAULT_THREADS) -> None:
@@ -34,6 +47,42 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
+
+
+def generator_states(device: str) -> dict[str, torch.Tensor]:
+    """Where every global generator stands: Python's, numpy's, torch's, and the device's if it has one of its own."""
+    _, words, gauss = random.getstate()
+    numpy_state = np.random.get_state(legacy=False)
+    assert isinstance(numpy_state, dict)
+    key, position = numpy_state["state"]["key"], numpy_state["state"]["pos"]
+    states = {
+        "python": torch.tensor(words, dtype=torch.int64),
+        # Each keeps the second number of a normally distributed pair; empty: there is none.
+        "python.gauss": torch.tensor([] if gauss is None else [gauss], dtype=torch.float64),
+        "numpy": torch.tensor([*key.tolist(), position], dtype=torch.int64),
+        "numpy.gauss": torch.tensor([numpy_state["gauss"]] * numpy_state["has_gauss"], dtype=torch.float64),
+        "torch": torch.get_rng_state(),
+    }
+    match torch.device(device).type:
+        case "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(device)
+        case "mps":
+            states["mps"] = torch.mps.get_rng_state()
+    return states
+
+
+def restore_generators(states: Mapping[str, torch.Tensor], device: str) -> None:
+    """Puts every global generator where it stood. One of a device that the states do not know stays as it is."""
+    random.setstate((3, tuple(states["python"].tolist()), next(iter(states["python.gauss"].tolist()), None)))
+    *key, position = states["numpy"].tolist()
+    gauss = states["numpy.gauss"].tolist()
+    np.random.set_state(("MT19937", np.array(key, dtype=np.uint32), position, len(gauss), gauss[0] if gauss else 0.0))
+    torch.set_rng_state(states["torch"])
+    kind = torch.device(device).type
+    if kind == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)
+    elif kind == "mps" and "mps" in states:
+        torch.mps.set_rng_state(states["mps"])
 
 
 def numeric_profile() -> dict[str, object]:

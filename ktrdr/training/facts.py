@@ -1,54 +1,57 @@
-"""What each step found, as plain JSON values for its `StageFinished`. Imports the types of the steps only."""
+"""What each step found, as plain JSON values for its `StageFinished`. Imports pandas and the types of the steps."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from torch import nn
 
+from ktrdr.training.charts import Charts
 from ktrdr.training.dataset import Dataset, Part, SymbolLabels, SymbolSamples
 from ktrdr.training.features import Columns, Features, Memberships
 from ktrdr.training.labels import SOURCES
-from ktrdr.training.pipeline import Frames
 from ktrdr.training.specification import Specification
+from ktrdr.training.timeframes import source_of
 from ktrdr.training.trainer import TrainedModel
 
 Facts = dict[str, object]
 
 
-def of_prices(specification: Specification, frames: Mapping[str, Frames]) -> Facts:
-    """Of each series: its digest, and the bars that are used of it."""
+def of_prices(specification: Specification, charts: Mapping[str, Charts]) -> Facts:
+    """Of each chart: the digest of its data, and the bars that are used of it."""
+    prices = {(reference.symbol, reference.timeframe): reference.digest for reference in specification.prices}
     series: list[Facts] = []
-    for reference in specification.prices:
-        frame = frames[reference.symbol][reference.timeframe]
-        series.append(
-            {
-                "symbol": reference.symbol,
-                "timeframe": reference.timeframe,
-                "digest": reference.digest,
-                "bars": len(frame),
-                "first": frame.index[0].isoformat(),
-                "last": frame.index[-1].isoformat(),
-            }
-        )
-    return {"series": series}
+    for symbol, of_symbol in charts.items():
+        available = {timeframe for known, timeframe in prices if known == symbol}
+        for timeframe in specification.strategy.data.timeframes:
+            source = source_of(timeframe, available) or timeframe
+            facts: Facts = {"symbol": symbol, "timeframe": timeframe, "digest": prices[symbol, source]}
+            if source != timeframe:
+                facts["resampled_from"] = source
+            series.append(facts | _extent(of_symbol[timeframe]))
+    some = next(iter(charts.values()))
+    context = [
+        {"name": reference.name, "digest": reference.digest, **_extent(some[reference.name])}
+        for reference in specification.context
+    ]
+    return {"series": series, "context": context} if context else {"series": series}
 
 
 def of_indicators(indicators: Mapping[str, Mapping[str, Columns]]) -> Facts:
     return {
         "columns": {
-            symbol: {timeframe: len(columns) for timeframe, columns in timeframes.items()}
-            for symbol, timeframes in indicators.items()
+            symbol: {chart: len(columns) for chart, columns in charts.items()} for symbol, charts in indicators.items()
         }
     }
 
 
 def of_memberships(memberships: Mapping[str, Mapping[str, Memberships]]) -> Facts:
     counts = {
-        symbol: {timeframe: sum(map(len, sets.values())) for timeframe, sets in timeframes.items()}
-        for symbol, timeframes in memberships.items()
+        symbol: {chart: sum(map(len, sets.values())) for chart, sets in charts.items()}
+        for symbol, charts in memberships.items()
     }
     return {"memberships": counts}
 
@@ -93,6 +96,13 @@ def of_training(trained: TrainedModel) -> Facts:
         "best_epoch": trained.best_epoch,
         "batch_size": trained.batch_size,
     }
+
+
+def _extent(frame: pd.DataFrame) -> Facts:
+    """How many bars there are, and when the first and the last of them open."""
+    if frame.empty:
+        return {"bars": 0}
+    return {"bars": len(frame), "first": frame.index[0].isoformat(), "last": frame.index[-1].isoformat()}
 
 
 def _part(part: Part, classes: tuple[str, ...]) -> Facts:

@@ -39,8 +39,12 @@ class Fault:
 
 
 class InvalidInputError(Exception):
-    """The input has faults; all of them are in `faults`, none of it was used."""
+    """The input has faults; all of them are in `faults`, none of it was used.
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    `warnings` are what would be told of it without them: a key that has no effect is often why another is missing.
+    """
+
+    def __init__(self, faults: Sequence[Fault], warnings: Sequence[Fault] = ()) -> None:
         super().__init__("; ".join(map(str, faults)))
         self.faults = tuple(faults)
+        self.warnings = tuple(warnings)

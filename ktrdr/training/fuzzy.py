@@ -15,8 +15,9 @@ Array = NDArray[np.float64]
 
 def degrees(values: Array, membership: Membership) -> Array:
     """The membership of each value, as a new float64 array of the same length."""
-    # Far from a narrow shape a distance overflows to infinity, which gives the membership 0 as it should.
-    with np.errstate(over="ignore"):
+    # Far from a narrow shape a distance overflows to infinity, and at the centre of a bell its logarithm is minus
+    # infinity; either gives the membership 0 or 1 as it should.
+    with np.errstate(over="ignore", divide="ignore"):
         match membership.shape, membership.parameters:
             case "triangular", (a, b, c):
                 return _trapezoidal(values, a, b, b, c)
@@ -24,6 +25,10 @@ def degrees(values: Array, membership: Membership) -> Array:
                 return _trapezoidal(values, a, b, c, d)
             case "gaussian", (mu, sigma):
                 return _gaussian(values, mu, sigma)
+            case "sigmoid", (centre, slope):
+                return _sigmoid(values, centre, slope)
+            case "bell", (width, slope, centre):
+                return _bell(values, width, slope, centre)
             case shape, parameters:
                 raise ValueError(f"a {shape} membership does not have {len(parameters)} parameters")
 
@@ -49,3 +54,28 @@ def _gaussian(values: Array, mu: float, sigma: float) -> Array:
     degree *= degree
     degree *= -0.5
     return np.exp(degree, out=degree)
+
+
+def _sigmoid(values: Array, centre: float, slope: float) -> Array:
+    """1 / (1 + exp(-slope (x - centre)))."""
+    exponent = values - centre
+    exponent *= -slope
+    return _logistic(exponent)
+
+
+def _bell(values: Array, width: float, slope: float, centre: float) -> Array:
+    """1 / (1 + |(x - centre) / width|^(2 slope)); by way of the logarithm the power takes a third of the time."""
+    exponent = values - centre
+    exponent /= width
+    np.abs(exponent, out=exponent)
+    np.log(exponent, out=exponent)
+    exponent *= 2.0
+    exponent *= slope
+    return _logistic(exponent)
+
+
+def _logistic(exponent: Array) -> Array:
+    """1 / (1 + exp(exponent)), in place."""
+    np.exp(exponent, out=exponent)
+    exponent += 1.0
+    return np.reciprocal(exponent, out=exponent)

@@ -6,7 +6,7 @@ Nothing is repaired: what cannot be read without guessing is refused, with the l
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -62,10 +62,10 @@ def read_prices(
         notes.append("there is no volume column: the volume is 0")
     frames, faults = {}, []
     for name, rows in _symbols(table, symbol, filename, notes):
-        ordered = _oldest_first(times, rows, name, notes)
+        ordered = oldest_first(times, rows, name, notes)
         frame = pd.DataFrame({column: values[column][ordered] for column in COLUMNS}, index=times[ordered])
         try:
-            validate(frame, row_name=_row_name(table, ordered, frame.index))
+            validate(frame, row_name=row_name(table, ordered, frame.index))
         except InvalidInputError as error:
             faults += [Fault((name, *each.path), each.problem, each.fix) for each in error.faults]
         frames[name] = frame
@@ -106,11 +106,11 @@ def _read_columns(
         times = read_times(table, timezone, date_format)
     except InvalidInputError as error:
         faults += error.faults
-    comma = _has_decimal_comma(table)
+    comma = has_decimal_comma(table, COLUMNS[:4])
     for role in (*COLUMNS, "adjusted"):
         if role in table.columns:
             try:
-                values[role] = _numbers(table, role, comma)
+                values[role] = numbers_of(table, role, comma)
             except InvalidInputError as error:
                 faults += error.faults
     if faults:
@@ -118,22 +118,27 @@ def _read_columns(
     return times, values
 
 
-def _has_decimal_comma(table: Table) -> bool:
-    """Whether 1,5 means one and a half: where a comma separates no cells, and no price is written with a point."""
-    prices = [column for role in COLUMNS[:4] if (column := table.columns[role]).dtype == "str"]
+def has_decimal_comma(table: Table, roles: Sequence[str]) -> bool:
+    """Whether 1,5 means one and a half: where a comma separates no cells, and no number is written with a point."""
+    prices = [column for role in roles if (column := table.columns[role]).dtype == "str"]
     has_comma = any(column.str.contains(",", regex=False).any() for column in prices)
     has_point = any(column.str.contains(".", regex=False).any() for column in prices)
     return table.separator not in ("", ",") and has_comma and not has_point
 
 
-def _numbers(table: Table, role: str, decimal_comma: bool) -> NDArray[np.float64]:
+def is_blank(column: pd.Series) -> NDArray[np.bool_]:
+    """Which cells hold nothing, or a word for it."""
+    return column.isna().to_numpy() | column.astype(str).str.strip().str.lower().isin(_BLANK).to_numpy()
+
+
+def numbers_of(table: Table, role: str, decimal_comma: bool) -> NDArray[np.float64]:
+    """The numbers of a column. Raises `InvalidInputError` with the rows that have none."""
     column = table.columns[role]
     if pd.api.types.is_float_dtype(column.dtype) or pd.api.types.is_integer_dtype(column.dtype):
         table.refuse(column.isna().to_numpy(), column, f"{role} is blank", "a number in every row", role)
         return column.to_numpy(dtype=np.float64)
     text = column.astype(str).str.strip()
-    is_blank = text.str.lower().isin(_BLANK).to_numpy() | column.isna().to_numpy()
-    table.refuse(is_blank, text, f"{role} is blank", "a number in every row", role)
+    table.refuse(is_blank(column), text, f"{role} is blank", "a number in every row", role)
     if decimal_comma:
         text = text.str.replace(",", ".", regex=False)
     is_grouped = text.str.fullmatch(r"-?\d{1,3}(?:[,. ']\d{3})+(?:[.,]\d+)?").to_numpy(dtype=bool)
@@ -191,7 +196,8 @@ def _check_symbols(names: list[str], fix: str) -> None:
         raise InvalidInputError(faults[:10])
 
 
-def _row_name(table: Table, rows: NDArray[np.int64], times: pd.Index) -> RowName:
+def row_name(table: Table, rows: NDArray[np.int64], times: pd.Index) -> RowName:
+    """Calls a row of a frame by its place in the file and its time."""
     return lambda row: f"{table.unit} {table.numbers[rows[row]]} ({times[row]})"
 
 
@@ -202,7 +208,7 @@ def _stem(filename: str) -> str:
     return path.name
 
 
-def _oldest_first(times: pd.DatetimeIndex, rows: NDArray[np.int64], name: str, notes: list[str]) -> NDArray[np.int64]:
+def oldest_first(times: pd.DatetimeIndex, rows: NDArray[np.int64], name: str, notes: list[str]) -> NDArray[np.int64]:
     """The rows as they are, or turned round where the whole series is written newest first, as some vendors do."""
     steps = np.diff(times[rows].asi8)
     if len(steps) and (steps < 0).all():

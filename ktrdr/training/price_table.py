@@ -18,24 +18,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ktrdr.training.faults import Fault, InvalidInputError
+from ktrdr.training.table_forms import PRICES, Form, reduced
 
 #: Unpacked. Ten million bars of one minute are nineteen years.
 MOST_BYTES = 1024**3
 MOST_ROWS = 10_000_000
-
-#: Role → header names, reduced to lower-case letters and digits, the better one first.
-ROLES: dict[str, tuple[str, ...]] = {
-    "time": ("datetime", "timestamp", "opentime", "time", "date", "gmttime", "timeutc", "dateutc", "unix", "index", ""),
-    "open": ("open", "openprice", "o"),
-    "high": ("high", "highprice", "h"),
-    "low": ("low", "lowprice", "l"),
-    "close": ("close", "closelast", "closeprice", "last", "price", "c"),
-    # MetaTrader's VOL is that of the exchange and 0 where there is none, so its TICKVOL is better.
-    "volume": ("volume", "tickvolume", "tickvol", "vol", "v"),
-    "adjusted": ("adjclose", "adjustedclose", "closeadj", "closeadjusted"),
-    "symbol": ("symbol", "ticker", "instrument", "name"),
-}
-REQUIRED = ("time", "open", "high", "low", "close")
 
 _SEPARATORS = (",", ";", "\t", "|")
 #: Some vendors put a link or a title above the header.
@@ -72,12 +59,12 @@ def fault(problem: str, fix: str, *path: str | int) -> InvalidInputError:
     return InvalidInputError([Fault(path, problem, fix)])
 
 
-def read_table(data: bytes) -> Table:
+def read_table(data: bytes, form: Form = PRICES) -> Table:
     """Reads CSV (also compressed by gzip) or Parquet. Raises `InvalidInputError` when it is neither, or when the
-    columns for time and prices are not found."""
+    columns that the form requires are not found."""
     if data[:4] == b"PAR1":
-        return _read_parquet(data)
-    return _read_csv(_unpack(data))
+        return _read_parquet(data, form)
+    return _read_csv(_unpack(data), form)
 
 
 def _unpack(data: bytes) -> str:
@@ -97,8 +84,8 @@ def _unpack(data: bytes) -> str:
         raise fault(f"line {line} holds bytes that are not text in UTF-8", "save the file as UTF-8") from error
 
 
-def _read_csv(text: str) -> Table:
-    above, headers, separator = _find_header(text)
+def _read_csv(text: str, form: Form) -> Table:
+    above, headers, separator = _find_header(text, form)
     body = text.split("\n", above + 1)[above + 1] if text.count("\n") > above else ""
     width = len(headers)
     _check_quotes(body, separator, above + 2)
@@ -131,7 +118,7 @@ def _read_csv(text: str) -> Table:
     if len(longer):
         raise _ragged(int(numbers[longer[0]]), width + 1, width)
     notes = (f"{above} lines above the header are left out",) if above else ()
-    return _with_roles(frame, headers, numbers, separator, notes)
+    return _with_roles(frame, headers, numbers, separator, notes, form=form)
 
 
 def _check_quotes(body: str, separator: str, number: int) -> None:
@@ -146,16 +133,16 @@ def _check_quotes(body: str, separator: str, number: int) -> None:
         number += 1
 
 
-def _find_header(text: str) -> tuple[int, list[str], str]:
+def _find_header(text: str, form: Form) -> tuple[int, list[str], str]:
     """The lines above the header, its names and the separator."""
     lines = text.split("\n", _HEADER_WITHIN + 1)[:_HEADER_WITHIN]
     for above, line in enumerate(lines):
         separator = max(_SEPARATORS, key=line.count)
         headers = [name.strip().strip('"').strip() for name in line.split(separator)]
-        if {"open", "high", "low"} <= set(_roles(headers)):
+        if form.marks <= set(_roles(headers, form)):
             return above, headers, separator
     found = f": it begins with {lines[0].strip()[:60]!r}" if lines[0].strip() else ""
-    raise fault(f"no header with open, high, low and close is found{found}", "name the columns in the first line")
+    raise fault(f"no header with {form.wanted} is found{found}", "name the columns in the first line")
 
 
 def _ragged(line: int, cells: int, width: int) -> InvalidInputError:
@@ -169,7 +156,7 @@ def _untabular(message: str, above: int, width: int) -> InvalidInputError:
     return fault(f"the file is not a table: {message.strip()[:200]}", f"{width} cells in every line")
 
 
-def _read_parquet(data: bytes) -> Table:
+def _read_parquet(data: bytes, form: Form) -> Table:
     import pyarrow
     import pyarrow.parquet
 
@@ -184,27 +171,36 @@ def _read_parquet(data: bytes) -> Table:
         frame = frame.reset_index()
     headers = [str(name) for name in frame.columns]
     frame.columns = pd.RangeIndex(len(headers))
-    return _with_roles(frame, headers, np.arange(1, len(frame) + 1), "", ())
+    return _with_roles(frame, headers, np.arange(1, len(frame) + 1), "", (), form=form)
 
 
-def _roles(headers: Sequence[str]) -> dict[str, int]:
+def _roles(headers: Sequence[str], form: Form) -> dict[str, int]:
     """Role → position of the best header for it."""
-    reduced = [re.sub(r"[^a-z0-9]", "", re.sub(r"^Unnamed: \d+", "", header).lower()) for header in headers]
-    return {
-        role: min((i for i, name in enumerate(reduced) if name in names), key=lambda i: names.index(reduced[i]))
-        for role, names in ROLES.items()
-        if any(name in names for name in reduced)
+    written = [reduced(header) for header in headers]
+    found = {
+        role: min((i for i, name in enumerate(written) if name in names), key=lambda i: names.index(written[i]))
+        for role, names in form.roles.items()
+        if any(name in names for name in written)
     }
+    if form.takes_lone_value and "time" in found and len(headers) == 2:
+        found["value"] = 1 - found["time"]
+    return found
 
 
 def _with_roles(
-    frame: pd.DataFrame, headers: list[str], numbers: NDArray[np.int64], separator: str, notes: tuple[str, ...]
+    frame: pd.DataFrame,
+    headers: list[str],
+    numbers: NDArray[np.int64],
+    separator: str,
+    notes: tuple[str, ...],
+    *,
+    form: Form,
 ) -> Table:
-    roles = _roles(headers)
-    missing = [role for role in REQUIRED if role not in roles]
+    roles = _roles(headers, form)
+    missing = [role for role in form.required if role not in roles]
     if missing:
         problem = f"no column for {' and '.join(missing)} among {', '.join(headers)}"
-        raise fault(problem, "for example Date, Open, High, Low, Close, Volume")
+        raise fault(problem, f"for example {form.example}")
     if len(frame) > MOST_ROWS:
         raise fault(f"the file has {len(frame)} rows", f"at most {MOST_ROWS}")
     if len(frame) == 0:

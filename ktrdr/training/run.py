@@ -14,10 +14,12 @@ from typing import TypeVar
 import pandas as pd
 
 from ktrdr.training import facts
+from ktrdr.training.checkpoint import from_bytes
 from ktrdr.training.determinism import make_deterministic
 from ktrdr.training.device_manager import DeviceCapabilities
 from ktrdr.training.facts import Facts
-from ktrdr.training.pipeline import TrainingPipeline
+from ktrdr.training.histograms import membership_histograms
+from ktrdr.training.pipeline import ReadContext, TrainingPipeline, no_context
 from ktrdr.training.progress import (
     CancellationToken,
     ProgressCallback,
@@ -26,6 +28,7 @@ from ktrdr.training.progress import (
     TrainingCancelledError,
 )
 from ktrdr.training.specification import PriceReference, Specification
+from ktrdr.training.trainer import CheckpointCallback
 from ktrdr.training.weights import weights_digest
 
 #: The steps in order, each a method of `TrainingPipeline`.
@@ -64,16 +67,24 @@ def train(
     specification: Specification,
     *,
     read_prices: Callable[[PriceReference], pd.DataFrame],
+    read_context: ReadContext = no_context,
     output: Path,
     capabilities: DeviceCapabilities,
     progress_callback: ProgressCallback,
     cancellation_token: CancellationToken,
+    resume_from: bytes | None = None,
+    checkpoint_callback: CheckpointCallback | None = None,
 ) -> TrainingResult:
     """Trains the model and saves it as the directory `output`, which must not exist yet.
 
-    `read_prices` gives the price frame that a reference names. The token is looked at before each stage and each batch.
-    Raises `TrainingCancelledError`, or `TrainingFailedError` when the specification and the data cannot give a model;
-    nothing is saved then. Raises `FileExistsError` before any work when `output` exists.
+    `read_prices` gives the price frame that a reference names, `read_context` the price frame or value series. The
+    token is looked at before each stage and each batch. Raises `TrainingCancelledError`, or `TrainingFailedError` when
+    the specification and the data cannot give a model; nothing is saved then. Raises `FileExistsError` before any work
+    when `output` exists.
+
+    `checkpoint_callback` gets after every epoch a function that gives the checkpoint; the bytes of one as
+    `resume_from` let the same training go on after it, with the same result. Raises `CheckpointError` before any work
+    when they are damaged, and before the first batch when they are of another training.
     """
 
     def stage(name: str, work: Callable[[], Result], found: Callable[[Result], Facts]) -> Result:
@@ -91,11 +102,12 @@ def train(
 
     if output.exists():
         raise FileExistsError(f"{output} exists already; a saved model is never overwritten")
+    checkpoint = None if resume_from is None else from_bytes(resume_from)
     make_deterministic()
     pipeline = TrainingPipeline(specification, capabilities)
     frames = stage(
         "load_price_data",
-        lambda: pipeline.load_price_data(read_prices),
+        lambda: pipeline.load_price_data(read_prices, read_context),
         lambda frames: facts.of_prices(specification, frames),
     )
     indicators = stage(
@@ -128,7 +140,12 @@ def train(
     trained = stage(
         "train_model",
         lambda: pipeline.train_model(
-            model, dataset, progress_callback=progress_callback, cancellation_token=cancellation_token
+            model,
+            dataset,
+            progress_callback=progress_callback,
+            cancellation_token=cancellation_token,
+            resume_from=checkpoint,
+            checkpoint_callback=checkpoint_callback,
         ),
         facts.of_training,
     )
@@ -140,7 +157,13 @@ def train(
     weights = weights_digest(trained.network.state_dict())
     model_digest = stage(
         "save_model",
-        lambda: pipeline.save_model(trained, dataset, evaluation, output),
+        lambda: pipeline.save_model(
+            trained,
+            dataset,
+            evaluation,
+            membership_histograms(specification.strategy, frames, indicators, dataset.train),
+            output,
+        ),
         lambda digest: {"model_digest": digest, "weights_digest": weights},
     )
     return TrainingResult(

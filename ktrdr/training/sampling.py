@@ -9,9 +9,14 @@ from typing import NamedTuple
 import torch
 
 from ktrdr.training.dataset import Part
+from ktrdr.training.windows import take
+
+#: Batches that are put in order together: enough to cost little each, too few to be a second copy of the data.
+_BATCHES_PUT_IN_ORDER = 64
 
 
 class Batch(NamedTuple):
+    #: (samples, features) or (samples, window length, features).
     features: torch.Tensor
     targets: torch.Tensor
     #: None = all alike.
@@ -38,8 +43,9 @@ def _draw(samples: slice, count: int, generator: torch.Generator) -> torch.Tenso
 
 
 def batches_of(part: Part, order: torch.Tensor, batch_size: int) -> Iterator[Batch]:
-    """The samples in this order, cut into batches; the last one may be smaller."""
-    features = torch.split(part.features[order], batch_size)
-    targets = torch.split(part.targets[order], batch_size)
-    weights = [None] * len(targets) if part.weights is None else torch.split(part.weights[order], batch_size)
-    return map(Batch, features, targets, weights)
+    """The samples in this order, cut into batches; the last one may be smaller. Windows are gathered batch by batch."""
+    for chosen in torch.split(order, batch_size * _BATCHES_PUT_IN_ORDER):
+        features = take(part.features, chosen).split(batch_size)
+        targets = torch.split(part.targets[chosen], batch_size)
+        weights = [None] * len(targets) if part.weights is None else torch.split(part.weights[chosen], batch_size)
+        yield from map(Batch, features, targets, weights)

@@ -28,16 +28,25 @@ class Split:
     left_out: int
 
 
-def split_rows(rows: Positions, label_ends: Positions, shares: tuple[float, float, float]) -> Split:
+def split_rows(
+    rows: Positions, label_ends: Positions, shares: tuple[float, float, float], fitted_until: int = 0
+) -> Split:
     """Cuts one symbol's samples into three parts by time.
 
     `rows` are the positions of the bars that are samples, ascending; `label_ends[i]` is the last bar that the label of
     sample i depends on. A sample stays in its part only if that bar lies before the embargo that precedes the next one.
+
+    `shares` are shares of the samples, but no bar before `fitted_until` leaves the train part: estimates were made of
+    it. That is a share of the bars, which samples that are events need not follow. The other two share what is left.
     """
     count = len(rows)
     gap = math.ceil(count * EMBARGO)
     first = round(count * shares[0])
     second = round(count * (shares[0] + shares[1]))
+    fitted = int(rows.searchsorted(fitted_until))
+    if fitted > first:
+        first = fitted
+        second = first + round((count - first) * shares[1] / (shares[1] + shares[2]))
     train = _before(rows, label_ends, 0, first, gap)
     validation = _before(rows, label_ends, first, second, gap)
     test = rows[second:]

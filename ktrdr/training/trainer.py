@@ -1,26 +1,29 @@
 """The training loop. Imports torch only.
 
-The data lies in one tensor on the device; each epoch permutes it once and splits it into batches. Nothing inside the
-loop waits for a result (`.item()` would), so losses are looked at when the epoch is over.
+The data lies in one tensor on the device, of which an epoch puts some batches in order at a time. Nothing inside the
+loop waits for an accelerator (`.item()` would).
 """
 
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
+from ktrdr.training.backpropagation import Backpropagation, backpropagation
+from ktrdr.training.checkpoint import Checkpoint
 from ktrdr.training.dataset import Part
 from ktrdr.training.determinism import seed_everything
 from ktrdr.training.device_manager import DeviceCapabilities
 from ktrdr.training.losses import SampleLosses
 from ktrdr.training.models import outputs_of
-from ktrdr.training.optimization import BestWeights, clip_gradient, make_optimizer, make_schedule
+from ktrdr.training.optimization import LearningRate, clip_gradient, make_optimizer
 from ktrdr.training.progress import (
     BatchFinished,
     CancellationToken,
@@ -29,9 +32,14 @@ from ktrdr.training.progress import (
     TrainingCancelledError,
     TrainingFailedError,
 )
-from ktrdr.training.sampling import Batch, balanced_order, batches_of
+from ktrdr.training.sampling import balanced_order, batches_of
 from ktrdr.training.strategy.model import Training
+from ktrdr.training.training_state import TrainingState
 from ktrdr.training.weights import as_one_vector, weights_digest
+
+#: Called after every epoch with its number and a function that gives the checkpoint, if it is wanted: a copy of all
+#: weights is made only then.
+CheckpointCallback = Callable[[int, Callable[[], Checkpoint]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,43 +65,50 @@ def train_network(
     capabilities: DeviceCapabilities,
     progress_callback: ProgressCallback,
     cancellation_token: CancellationToken,
+    resume_from: Checkpoint | None = None,
+    checkpoint_callback: CheckpointCallback | None = None,
 ) -> TrainedModel:
     """Trains a copy of `network`; the one given stays as it is.
 
-    Raises `TrainingCancelledError` before the next batch once the token says so, and `TrainingFailedError` at the end
-    of an epoch in which a loss was not a finite number.
+    With a checkpoint the training goes on after its epoch and gives, bit for bit, what it would have given without a
+    break; only the epochs that are still to come are reported.
+
+    Raises `TrainingCancelledError` before the next batch once the token says so, `TrainingFailedError` at the batch
+    whose loss is not a finite number (on an accelerator some batches later, but naming it), and `CheckpointError` when
+    the checkpoint is of another training.
     """
-    seed_everything(seed)  # Dropout draws from the global generator.
-    generator = torch.Generator().manual_seed(seed)
-    learner = copy.deepcopy(network).to(capabilities.device)
-    train, validation = _on_device(train, capabilities.device), _on_device(validation, capabilities.device)
-    vector = as_one_vector(learner)
-    optimizer = make_optimizer(training.optimizer, vector.weights)
-    adjust_learning_rate = make_schedule(training.scheduler, optimizer, epochs=training.epochs)
-    best = BestWeights(training.early_stopping) if training.early_stopping else None
+    device = capabilities.device
     batch_size = min(training.batch_size, capabilities.max_batch_size)
-    history: list[EpochFinished] = []
+    seed_everything(seed)  # Dropout draws from the global generator.
+    learner = copy.deepcopy(network).to(device)
+    vector = as_one_vector(learner)
+    state = TrainingState(
+        training=training,
+        identity=_identity(network, train, validation, training, seed, batch_size),
+        device=device,
+        vector=vector,
+        optimizer=make_optimizer(training.optimizer, vector),
+        order=torch.Generator().manual_seed(seed),
+        learning_rate=LearningRate(training.optimizer.learning_rate),
+    )
+    if resume_from is not None:
+        state.restore(resume_from)
+    train, validation = _on_device(train, device), _on_device(validation, device)
 
-    for epoch in range(1, training.epochs + 1):
+    while not state.is_over:
         started = time.perf_counter()
-        learning_rate = float(optimizer.param_groups[0]["lr"])
-        order = balanced_order(train.symbols.values(), generator).to(capabilities.device)
-        batches = list(batches_of(train, order, batch_size))
-
-        def report_batch(number: int, epoch: int = epoch, total: int = len(batches)) -> None:
-            progress_callback(BatchFinished(epoch=epoch, epochs=training.epochs, batch=number, batches=total))
-
-        batch_losses, outputs = _train_epoch(
-            batches,
-            network=learner,
-            gradient=vector.gradient,
-            optimizer=optimizer,
-            losses=losses,
-            gradient_clip=training.gradient_clip,
-            report_batch=report_batch,
+        epoch = len(state.history) + 1
+        order = balanced_order(train.symbols.values(), state.order).to(device)
+        learner.train()
+        train_loss, outputs = _train_epoch(
+            train,
+            order,
+            batch_size,
+            state,
+            learn=backpropagation(learner, vector, losses),
+            progress_callback=progress_callback,
             cancellation_token=cancellation_token,
         )
-        train_loss = _mean_loss(batch_losses, [len(batch.targets) for batch in batches], epoch)
         validation_outputs = outputs_of(learner, validation.features)
         validation_loss = float(losses(validation_outputs, validation.targets).mean())
         if not math.isfinite(validation_loss):
@@ -105,68 +120,73 @@ def train_network(
             validation_loss=validation_loss,
             train_accuracy=_accuracy(outputs, train.targets[order]),
             validation_accuracy=_accuracy(validation_outputs, validation.targets),
-            learning_rate=learning_rate,
+            learning_rate=state.learning_rate.rate,
             seconds=time.perf_counter() - started,
             weights_digest=weights_digest(learner.state_dict()),
         )
-        history.append(finished)
+        state.note(finished)
         progress_callback(finished)
-        adjust_learning_rate(validation_loss)
-        if best and best.is_time_to_stop(finished, vector.weights):
-            break
+        if checkpoint_callback is not None:
+            checkpoint_callback(epoch, state.checkpoint)
 
-    if best:
-        vector.weights.data.copy_(best.weights)
+    if state.best is not None:
+        vector.weights.data.copy_(state.best.weights)
     trained = copy.deepcopy(network).eval()
     trained.load_state_dict(learner.state_dict())
-    return TrainedModel(trained, tuple(history), best.epoch if best else len(history), batch_size)
+    return TrainedModel(trained, tuple(state.history), state.best_epoch, batch_size)
 
 
 def _train_epoch(
-    batches: Sequence[Batch],
+    train: Part,
+    order: torch.Tensor,
+    batch_size: int,
+    state: TrainingState,
     *,
-    network: nn.Module,
-    gradient: torch.Tensor,
-    optimizer: torch.optim.Optimizer,
-    losses: SampleLosses,
-    gradient_clip: float | None,
-    report_batch: Callable[[int], None],
+    learn: Backpropagation,
+    progress_callback: ProgressCallback,
     cancellation_token: CancellationToken,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """One step per batch. Returns the loss of each batch, and the outputs that each sample got before its step."""
-    batch_losses, outputs = [], []
-    network.train()
-    for number, batch in enumerate(batches, 1):
+) -> tuple[float, torch.Tensor]:
+    """One step per batch. Returns the mean loss, and the outputs that each sample got before its step."""
+    epoch, epochs = len(state.history) + 1, state.training.epochs
+    batches = math.ceil(len(order) / batch_size)
+    rate, gradient_clip = state.learning_rate.rate, state.training.gradient_clip
+    at_once = _batches_per_look(state.device)
+    outputs: list[torch.Tensor] = []
+    unseen: list[torch.Tensor] = []
+    total_loss = 0.0
+    for number, batch in enumerate(batches_of(train, order, batch_size), 1):
         if cancellation_token.is_cancellation_requested():
             raise TrainingCancelledError
-        gradient.zero_()
-        output = network(batch.features)
-        sample_losses = losses(output, batch.targets)
-        loss = (sample_losses if batch.weights is None else sample_losses * batch.weights).mean()
-        torch.autograd.backward(loss)
+        batch_loss, output = learn(batch)
         if gradient_clip is not None:
-            clip_gradient(gradient, gradient_clip)
-        optimizer.step()
-        batch_losses.append(loss.detach())
-        outputs.append(output.detach())
-        report_batch(number)
-    return torch.stack(batch_losses), torch.cat(outputs)
+            clip_gradient(state.vector.gradient, gradient_clip)
+        state.optimizer.step(rate)
+        outputs.append(output)
+        unseen.append(batch_loss)
+        if len(unseen) == at_once or number == batches:
+            for which, seen in enumerate(map(float, unseen), number - len(unseen) + 1):
+                if not math.isfinite(seen):
+                    raise _not_finite("loss", seen, f"epoch {epoch}, batch {which} of {batches}")
+                total_loss += seen
+            unseen.clear()
+        progress_callback(BatchFinished(epoch=epoch, epochs=epochs, batch=number, batches=batches))
+    return total_loss / len(order), torch.cat(outputs)
+
+
+def _batches_per_look(device: str) -> int:
+    """How many losses are looked at together: an accelerator would have to stop for each look."""
+    return 1 if device == "cpu" else 64
+
+
+def _identity(network: nn.Module, train: Part, validation: Part, *settings: object) -> str:
+    """SHA-256 over what makes a training another one, as far as it can be had without reading all of the data."""
+    shapes = [tuple(part.features.shape) for part in (train, validation)]
+    return hashlib.sha256(repr((settings, shapes, weights_digest(network.state_dict()))).encode()).hexdigest()
 
 
 def _on_device(part: Part, device: str) -> Part:
     weights = None if part.weights is None else part.weights.to(device)
     return replace(part, features=part.features.to(device), targets=part.targets.to(device), weights=weights)
-
-
-def _mean_loss(batch_losses: torch.Tensor, sizes: Sequence[int], epoch: int) -> float:
-    """The mean over the samples; names the first batch whose loss is not finite."""
-    broken = torch.isfinite(batch_losses).logical_not().nonzero()
-    if len(broken):
-        first = int(broken[0])
-        where = f"epoch {epoch}, batch {first + 1} of {len(sizes)}"
-        raise _not_finite("loss", float(batch_losses[first]), where)
-    shares = torch.tensor(sizes, dtype=torch.float64) / sum(sizes)
-    return float((batch_losses.cpu().double() * shares).sum())
 
 
 def _not_finite(what: str, value: float, where: str) -> TrainingFailedError:

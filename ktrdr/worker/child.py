@@ -152,16 +152,27 @@ def _place(latest: StageStarted | BatchFinished | None) -> str:
 
 
 def _run(job: Train, tell: Callable[[Progress], None], token: CancellationToken) -> Trained:
+    from ktrdr.training import prices, series
     from ktrdr.training.device_manager import DeviceManager
-    from ktrdr.training.prices import read
     from ktrdr.training.run import train
-    from ktrdr.training.specification import PriceReference, Specification
+    from ktrdr.training.specification import ContextReference, PriceReference, Specification
     from ktrdr.training.strategy.parse import from_mapping
 
-    references = tuple(PriceReference(**price) for price in job.prices)
+    strategy = from_mapping(job.strategy).strategy
+    specification = Specification(
+        strategy=strategy,
+        prices=tuple(PriceReference(**price) for price in job.prices),
+        context=tuple(ContextReference(**one) for one in job.context),
+        seed=job.seed,
+    )
+
+    def path(reference: PriceReference | ContextReference) -> Path:
+        return job.price_folder / f"{reference.digest}.npy"
+
     result = train(
-        Specification(strategy=from_mapping(job.strategy).strategy, prices=references, seed=job.seed),
-        read_prices=lambda price: read(job.price_folder / f"{price.digest}.npy", price.digest),
+        specification,
+        read_prices=lambda price: prices.read(path(price), price.digest),
+        read_context=lambda one: series.read(path(one), strategy.context[one.name].kind, one.digest),
         output=job.output,
         capabilities=DeviceManager().capabilities(),
         progress_callback=tell,

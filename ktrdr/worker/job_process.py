@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
@@ -21,6 +22,18 @@ logger = logging.getLogger(__name__)
 #: A child that ignores a cancellation for so long is asked to end, then ended.
 TERMINATE_AFTER_SECONDS = 5.0
 KILL_AFTER_SECONDS = 10.0
+
+
+#: One thread per job: results do not depend on the number of cores.
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+#: Keeps MKL, oneDNN and torch itself to the instructions that every x86-64 processor has, each in its own words.
+_PORTABLE = {"MKL_CBWR": "COMPATIBLE", "ONEDNN_MAX_CPU_ISA": "SSE41", "ATEN_CPU_CAPABILITY": "default"}
+
+
+def environment_of_child(environment: Mapping[str, str]) -> dict[str, str]:
+    """The worker's own environment, and what must be set before the child's numeric libraries are loaded."""
+    is_portable = environment.get("KTRDR_NUMERICS", "").strip().lower() == "portable"
+    return {**environment, **_ONE_THREAD, **(_PORTABLE if is_portable else {})}
 
 
 class JobProcessDiedError(Exception):
@@ -41,8 +54,7 @@ class JobProcess:
                 [sys.executable, "-m", self._module, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                # One thread per job, before any library reads it: results do not depend on the number of cores.
-                env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+                env=environment_of_child(os.environ),
             )
         #: Readable when a message waits or the process has ended.
         self.pipe: Connection[Any, Any] = ours

@@ -95,6 +95,7 @@ class LocalTrainingOrchestrator:
                     job_id=job.job_id,
                     strategy=dict(submitted.strategy),
                     prices=submitted.prices,
+                    context=submitted.context,
                     seed=submitted.seed,
                     price_folder=self._store.home / "prices",
                     output=output,

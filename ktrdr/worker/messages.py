@@ -27,8 +27,10 @@ class Train:
     strategy: Mapping[str, Any]
     #: `{symbol, timeframe, digest}` each.
     prices: tuple[Mapping[str, Any], ...]
+    #: `{name, digest}` each.
+    context: tuple[Mapping[str, Any], ...]
     seed: int
-    #: Folder with the price data, one `<digest>.npy` each.
+    #: Folder with the price data and the context series, one `<digest>.npy` each.
     price_folder: Path
     #: Where the model shall appear; does not exist yet.
     output: Path

@@ -103,6 +103,7 @@ def upgrade() -> None:
     op.create_index("leases_by_expiry", "leases", ["expires_at"])
     op.create_table(
         "datasets",
+        sa.Column("kind", sa.Text, nullable=False),
         sa.Column("symbol", sa.Text, nullable=False),
         sa.Column("timeframe", sa.Text, nullable=False),
         sa.Column("digest", sa.Text, nullable=False),
@@ -110,7 +111,7 @@ def upgrade() -> None:
         sa.Column("first", sa.Text, nullable=False),
         sa.Column("last", sa.Text, nullable=False),
         sa.Column("imported_at", sa.Text, nullable=False),
-        sa.PrimaryKeyConstraint("symbol", "timeframe", name="datasets_pk"),
+        sa.PrimaryKeyConstraint("kind", "symbol", "timeframe", name="datasets_pk"),
     )
     op.create_table(
         "strategies",

@@ -104,6 +104,14 @@ def test_all_faults_of_a_submission_are_listed_at_once(untouched: RunningService
     assert len(found) >= 4
 
 
+def test_wrong_fields_hide_no_fault_of_the_others(untouched: RunningService) -> None:
+    body = {"strategy": "trend_folower", "symbols": ["AAPL", "NOPE"], "priority": "x", "seed": -1, "colour": 1}
+    found = faults(untouched.http.post("/jobs", json=body))
+    assert set(found) == {"strategy", "priority", "seed", "colour"}  # without a strategy no symbol can be judged
+    found = faults(untouched.http.post("/jobs", json=body | {"strategy": "trend_follower"}))
+    assert set(found) == {"symbols[1]", "priority", "seed", "colour"}
+
+
 @pytest.mark.parametrize(
     ("content", "headers", "status"),
     [

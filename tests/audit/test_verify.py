@@ -6,12 +6,23 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pysqlite3
 import pytest
-from audited_log import CANCELLED_JOB, CLAIM, COMPLETED_JOB, EPOCHS, RUNNING_JOB, STAGE, SUBMISSION, write_log
+from audited_log import (
+    CANCELLED_JOB,
+    CLAIM,
+    COMPLETED_JOB,
+    CONTEXT,
+    EPOCHS,
+    RUNNING_JOB,
+    STAGE,
+    SUBMISSION,
+    write_log,
+)
 
 from ktrdr.audit import verify
 from ktrdr.jobs.codec import leaf_hash
@@ -20,6 +31,7 @@ from ktrdr.store import Store, leases, open_store
 
 LAST = 11
 NO_JOB = make_job_id(0, bytes(10))
+CONTEXT_DIGEST = sha256(CONTEXT).hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +75,7 @@ class Tamperer:
 
     def file(self, kind: str) -> Path:
         """The only price file, or the folder of the only model."""
-        (found,) = (self.home / kind).iterdir()
+        (found,) = (path for path in (self.home / kind).iterdir() if path.stem != CONTEXT_DIGEST)
         return found
 
     def close(self) -> None:
@@ -160,6 +172,10 @@ def edit_the_prices(by: Tamperer) -> None:
     by.file("prices").write_bytes(b"the prices of MSFT")
 
 
+def lose_the_context(by: Tamperer) -> None:
+    (by.home / "prices" / f"{CONTEXT_DIGEST}.npy").unlink()
+
+
 def overwrite_a_page(by: Tamperer) -> None:
     by.run("PRAGMA wal_checkpoint(TRUNCATE)")
     (page,) = by.run("SELECT rootpage FROM sqlite_master WHERE name = 'events'")[0]
@@ -196,6 +212,7 @@ def overwrite_a_page(by: Tamperer) -> None:
         (replace_the_model, f"the model .* of job {COMPLETED_JOB} was replaced by another one"),
         (lose_the_prices, f"the price data .* of job {COMPLETED_JOB} is missing"),
         (edit_the_prices, f"the price data .* of job {COMPLETED_JOB} was changed"),
+        (lose_the_context, f"the price data .* of job {COMPLETED_JOB} .context series RATE. is missing"),
         (overwrite_a_page, "the database file is damaged: "),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
@@ -214,9 +231,9 @@ def test_damage_is_found_and_named(store: Store, damage: Callable[[Tamperer], No
 def test_a_sound_log_is_found_sound(store: Store) -> None:
     verdict = verify(store)
     assert (verdict.findings, verdict.left_out) == ((), 0)
-    assert (verdict.events, verdict.jobs, verdict.models, verdict.prices) == (LAST, 3, 1, 1)
+    assert (verdict.events, verdict.jobs, verdict.models, verdict.prices) == (LAST, 3, 1, 2)
     assert verdict.sentence == (
-        "sound: 11 events of 3 jobs, 1 model and 1 price file verified, nothing is missing or changed"
+        "sound: 11 events of 3 jobs, 1 model and 2 price files verified, nothing is missing or changed"
     )
 
 

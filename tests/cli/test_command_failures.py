@@ -39,9 +39,8 @@ def test_a_job_that_is_not_there(capsys: pytest.CaptureFixture[str], service: Ru
 def test_every_fault_of_a_request_is_told(capsys: pytest.CaptureFixture[str], service: RunningService) -> None:
     ran = ktrdr(capsys, "train", "trend_follower", "--symbols", "AAPL,TSLA", "--priority", "5000", "--url", service.url)
     assert ran.code == 2
-    assert ran.err.startswith(
-        "error: The request is not valid: one fault found; nothing was changed\n  priority: 5000 "
-    )
+    assert ran.err.startswith("error: The request is not valid: 2 faults found; nothing was changed\n  priority: 5000 ")
+    assert "symbols[1]: there are no 1d prices of 'TSLA'" in ran.err
     ran = ktrdr(capsys, "train", "trend_follower", "--symbols", "TSLA,AAPL,NVDA", "--url", service.url)
     assert ran.code == 2
     assert "symbols[0]: there are no 1d prices of 'TSLA'\n    fix: import them with: ktrdr data import" in ran.err

@@ -92,7 +92,7 @@ def test_predictions_of_every_symbol_and_of_one(
     assert list(ran.json["predictions"]) == ["IBM"]
     table = ktrdr(capsys, "jobs", "predict", job_id, "--symbol", "AAPL", "--last", "3", "--url", service.url).out
     head, *rows = (line.split() for line in table.splitlines())
-    assert head == ["symbol", "time", "buy", "hold", "sell", "decision"]
+    assert head == ["symbol", "time", "buy", "hold", "sell", "decision", "position"]
     assert [row[:2] for row in rows] == [["AAPL", "2013-02-27"], ["AAPL", "2013-02-28"], ["AAPL", "2013-03-01"]]
 
 

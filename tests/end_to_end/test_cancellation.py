@@ -9,10 +9,9 @@ from strategies import endless, short
 from ktrdr.client import ApiError
 
 
+@pytest.mark.usefixtures("host_worker")
 @pytest.mark.parametrize("target", ["local", "host"])
 def test_a_running_job_stops_and_its_receipt_says_where(service: RunningService, target: str) -> None:
-    if target == "host" and "host-worker" not in service.processes:
-        service.start("host-worker")
     job_id = service.client.submit(endless(), target=target)["id"]
     wait_until(lambda: service.client.job(job_id)["progress"]["epoch"] >= 2)
     assert service.client.cancel(job_id, reason="seen enough")["status"] == "cancelling"

@@ -10,6 +10,7 @@ ZIGZAG = {"source": "zigzag", "zigzag_threshold": 0.03}
 BARRIERS = {"source": "triple_barrier", "max_holding_period": 10, "compute_weights": True}
 
 
+@pytest.mark.usefixtures("host_worker")
 @pytest.mark.parametrize(
     ("strategy", "symbols"),
     [
@@ -21,8 +22,6 @@ BARRIERS = {"source": "triple_barrier", "max_holding_period": 10, "compute_weigh
 def test_a_job_gives_the_same_model_on_a_local_and_on_a_host_worker(
     service: RunningService, strategy: dict[str, object], symbols: list[str]
 ) -> None:
-    if "host-worker" not in service.processes:
-        service.start("host-worker")
     jobs = {
         target: service.client.submit(strategy, symbols=symbols, seed=5, target=target)["id"]
         for target in ("local", "host")

@@ -43,7 +43,7 @@ def test_the_api_stops_within_two_seconds_although_a_stream_is_open(own_service:
 def test_a_follower_sees_every_event_once_although_the_api_restarts(own_service: RunningService) -> None:
     own_service.start("serve", "worker")
     own_service.import_samples()
-    job_id = own_service.client.submit(short(300), target="local")["id"]
+    job_id = own_service.client.submit(short(150), target="local")["id"]
     seen: list[int] = []
 
     def follow() -> None:
@@ -78,7 +78,7 @@ def test_the_job_of_a_killed_worker_runs_again_elsewhere_once(own_service: Runni
     own_service.environment["KTRDR_LEASE_SECONDS"] = "1.5"
     own_service.start("serve", "worker", "scheduler")
     own_service.import_samples()
-    job_id = own_service.client.submit(short(400))["id"]
+    job_id = own_service.client.submit(short(100))["id"]
     wait_until(lambda: own_service.client.job(job_id)["progress"]["epoch"] >= 1)
     own_service.kill("worker")
     own_service.wait_for(job_id, "queued", seconds=20)

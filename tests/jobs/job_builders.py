@@ -41,6 +41,7 @@ SUBMITTED = JobSubmitted(
     start=None,
     end=NOON,
     prices=({"symbol": "AAPL", "timeframe": "1h", "digest": "a" * 64},),
+    context=(),
     seed=7,
     target=Target.AUTO,
     priority=0,

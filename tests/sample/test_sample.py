@@ -17,7 +17,16 @@ from ktrdr.training.price_import import check_timeframe, read_prices
 from ktrdr.training.prices import to_bytes
 from ktrdr.training.strategy.parse import parse
 
-NAMES = ("forward_return", "mean_reversion", "trend_follower")
+NAMES = (
+    "forward_return",
+    "intraday_swing",
+    "mean_reversion",
+    "regime_finder",
+    "sequence_reader",
+    "trend_follower",
+)
+#: There are no hourly prices among the samples.
+DAILY = [name for name in NAMES if name != "intraday_swing"]
 SOURCE = (
     "Ticker,Date,Open,High,Low,Close,Volume,Adj Close\n"
     "A,2020-01-02,100,110,90,100,5000,25\n"
@@ -57,11 +66,11 @@ def test_the_samples_are_valid_and_named_after_their_files() -> None:
         assert parsed.strategy.name == name
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", DAILY)
 def test_every_membership_of_a_sample_is_met_by_the_prices(name: str, frames: dict[str, pd.DataFrame]) -> None:
     strategy = parse(sample.strategies()[name]).strategy
     for symbol in strategy.data.symbols:
-        memberships = generate_memberships(strategy, "1d", calculate_indicators(strategy, frames[symbol]))
+        memberships = generate_memberships(strategy, "1d", calculate_indicators(strategy, "1d", frames[symbol]))
         for words in memberships.values():
             for word, degrees in words.items():
                 known = degrees[~np.isnan(degrees)]

@@ -70,9 +70,64 @@ def test_a_gaussian_agrees_with_its_definition(x: float, mu: float, sigma: float
     assert degree(x, "gaussian", mu, sigma) == pytest.approx(right, abs=1e-12)
 
 
+any_number = st.floats(allow_nan=False, allow_infinity=False)
+positive = st.floats(0, exclude_min=True, allow_infinity=False)
+
+
+@given(x=numbers, centre=numbers, slope=st.floats(-1e3, 1e3).filter(bool))
+def test_a_sigmoid_agrees_with_its_definition(x: float, centre: float, slope: float) -> None:
+    exponent = -slope * (x - centre)
+    right = 1.0 / (1.0 + math.exp(exponent)) if exponent < 700 else 0.0
+    assert degree(x, "sigmoid", centre, slope) == pytest.approx(right, rel=1e-12, abs=1e-300)
+
+
+@given(x=st.floats(allow_nan=False), centre=any_number, slope=any_number.filter(bool))
+def test_no_sigmoid_overflows_or_leaves_its_range(x: float, centre: float, slope: float) -> None:
+    """From the smallest to the largest number and infinity: warnings are errors here."""
+    rises = degree(x, "sigmoid", centre, slope)
+    assert 0.0 <= rises <= 1.0
+    if x != centre:
+        assert rises >= 0.5 if (x > centre) == (slope > 0) else rises <= 0.5
+
+
+def test_a_sigmoid_rises_with_its_slope_and_falls_with_a_negative_one() -> None:
+    assert degree(50, "sigmoid", 50, 0.2) == 0.5
+    assert degree(60, "sigmoid", 50, 0.2) == pytest.approx(1 / (1 + math.exp(-2)))
+    assert degree(60, "sigmoid", 50, -0.2) == pytest.approx(1 / (1 + math.exp(2)))
+    assert [degree(x, "sigmoid", 50, 1e9) for x in (-math.inf, 49, 51, math.inf)] == [0, 0, 1, 1]
+
+
+@given(x=numbers, width=st.floats(0.1, 1e6), slope=st.floats(1e-3, 8), centre=numbers)
+def test_a_bell_agrees_with_its_definition(x: float, width: float, slope: float, centre: float) -> None:
+    right = 1.0 / (1.0 + (abs(x - centre) / width) ** (2 * slope))
+    assert degree(x, "bell", width, slope, centre) == pytest.approx(right, rel=1e-11, abs=1e-300)
+
+
+@given(x=st.floats(allow_nan=False), width=positive, slope=positive, centre=any_number)
+def test_no_bell_overflows_or_leaves_its_range(x: float, width: float, slope: float, centre: float) -> None:
+    at = degree(x, "bell", width, slope, centre)
+    assert 0.0 <= at <= 1.0
+    if abs(x - centre) < width:
+        assert at >= 0.5
+
+
+def test_a_bell_is_1_at_its_centre_and_a_half_at_its_width() -> None:
+    assert [degree(x, "bell", 10, 2, 50) for x in (40, 50, 60)] == pytest.approx([0.5, 1, 0.5])
+    assert degree(70, "bell", 10, 2, 50) == pytest.approx(1 / 17)
+    assert [degree(x, "bell", 10, 2, 50) for x in (-math.inf, math.inf)] == [0, 0]
+
+
 @pytest.mark.parametrize(
     ("shape", "parameters"),
-    [("triangular", (0, 1, 2)), ("triangular", (1, 1, 1)), ("trapezoidal", (0, 0, 1, 1)), ("gaussian", (0, 1))],
+    [
+        ("triangular", (0, 1, 2)),
+        ("triangular", (1, 1, 1)),
+        ("trapezoidal", (0, 0, 1, 1)),
+        ("gaussian", (0, 1)),
+        ("sigmoid", (0, -1)),
+        ("bell", (1, 2, 0)),
+        ("bell", (1, 2, 1)),
+    ],
 )
 def test_a_missing_value_has_a_missing_membership_and_the_input_stays(
     shape: str, parameters: tuple[float, ...]

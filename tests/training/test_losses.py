@@ -68,3 +68,26 @@ def test_an_absent_class_has_the_weight_0_and_a_finite_loss() -> None:
     assert weights.tolist() == pytest.approx([0.75, 0.0, 1.5])
     only_absent = sample_losses(Loss(type="cross_entropy"), weights)(OUTPUTS, torch.tensor([1, 1, 1]))
     assert only_absent.mean().item() == 0.0
+
+
+@pytest.mark.parametrize("weights", [None, torch.tensor([0.5, 2.0, 0.0])], ids=["alike", "weighted"])
+@pytest.mark.parametrize("class_weights", [None, CLASS_WEIGHTS], ids=["plain", "balanced"])
+@pytest.mark.parametrize("loss", [Loss(type="cross_entropy"), Loss(type="focal", focal_gamma=2.0)])
+def test_the_slope_of_a_loss_is_the_gradient_of_its_mean(
+    loss: Loss, class_weights: torch.Tensor | None, weights: torch.Tensor | None
+) -> None:
+    losses = sample_losses(loss, class_weights)
+    total, gradient = losses.slope(OUTPUTS, TARGETS, weights)
+    outputs = OUTPUTS.clone().requires_grad_()
+    expected = losses(outputs, TARGETS) * (torch.ones(3) if weights is None else weights)
+    expected.mean().backward()
+    torch.testing.assert_close(total, expected.sum().detach())
+    torch.testing.assert_close(gradient, outputs.grad)
+
+
+@pytest.mark.parametrize("loss", [Loss(type="huber", huber_delta=0.5), Loss(type="mse")])
+def test_the_slope_of_a_forecast_points_away_from_the_label(loss: Loss) -> None:
+    outputs, targets = torch.tensor([[0.25], [-0.25]]), torch.zeros(2)
+    factor = 2.0 if loss.type == "mse" else 1.0
+    _, gradient = sample_losses(loss, None).slope(outputs, targets, torch.tensor([1.0, 3.0]))
+    assert gradient.flatten().tolist() == pytest.approx([factor * 0.25 / 2, -factor * 0.75 / 2])

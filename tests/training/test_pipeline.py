@@ -13,7 +13,7 @@ from ktrdr.training.dataset import Dataset, SymbolSamples
 from ktrdr.training.pipeline import TrainingPipeline
 from ktrdr.training.progress import TrainingFailedError
 from ktrdr.training.specification import PriceReference
-from ktrdr.training.strategy.model import Labels, Strategy
+from ktrdr.training.strategy.model import Labels, ModelFeatures, Strategy
 
 
 def make_pipeline(strategy: Strategy, *, seed: int = 7) -> TrainingPipeline:
@@ -169,6 +169,22 @@ def test_normalisation_is_fitted_on_the_train_part_only() -> None:
     assert values.mean().item() == pytest.approx(0, abs=1e-6)
     assert values.std(correction=0).item() == pytest.approx(1, abs=1e-6)
     assert wild_data.test.features[:, column].max() > 20
+
+
+def test_a_lag_is_scaled_as_the_column_that_it_is_of() -> None:
+    strategy = make_strategy()
+    added = ModelFeatures(lookback_periods=2, include_price_context=True, scale_features=True)
+    strategy = replace(strategy, model=replace(strategy.model, features=added))
+    dataset = dataset_of(make_pipeline(strategy), {"AAA": random_walk(600)})
+    scalings = dict(zip(dataset.feature_names, dataset.scalings, strict=True))
+    names = [name for name in scalings if "_lag" not in name]
+    assert len(scalings) == 3 * len(names)
+    for name in names:
+        assert scalings[f"{name}_lag1"] == scalings[f"{name}_lag2"] == scalings[name]
+    assert scalings["1h_return"].method == "zscore"
+    column = {name: dataset.train.features[:, place] for place, name in enumerate(dataset.feature_names)}
+    assert torch.equal(column["1h_atr_14_raw_lag1"][1:], column["1h_atr_14_raw"][:-1])
+    assert column["1h_return"].double().mean().item() == pytest.approx(0, abs=1e-6)
 
 
 def test_sample_weights_have_mean_1_over_the_train_part() -> None:

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-import torch
 from training_examples import (
     CPU,
     TRIPLE_BARRIER,
@@ -22,7 +19,6 @@ from training_examples import (
 )
 
 from ktrdr.training import run
-from ktrdr.training.determinism import numeric_profile
 from ktrdr.training.pipeline import TrainingPipeline
 from ktrdr.training.progress import (
     BatchFinished,
@@ -140,57 +136,6 @@ def test_a_training_that_fails_saves_nothing(tmp_path: Path) -> None:
         train(tmp_path / "model", make_strategy(training=make_training(optimizer=wild)))
     assert failure.value.kind == "loss_not_finite"
     assert list(tmp_path.iterdir()) == []
-
-
-PROGRAM = """
-import sys
-from pathlib import Path
-sys.path[:0] = {path!r}
-import test_run
-symbols = ("AAA", "BBB")
-result = test_run.train(Path(sys.argv[1]), test_run.make_strategy(symbols=symbols))
-print(result.weights_digest, result.model_digest)
-"""
-
-
-def test_two_processes_train_the_same_model_and_another_seed_another(tmp_path: Path) -> None:
-    program = PROGRAM.format(path=[str(Path(__file__).parent)])
-    commands = [[sys.executable, "-c", program, str(tmp_path / name)] for name in "ab"]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
-    outputs = [process.communicate()[0].split() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
-    assert outputs[0] == outputs[1]
-    here = train(tmp_path / "here", make_strategy(symbols=("AAA", "BBB")))
-    assert [here.weights_digest, here.model_digest] == outputs[0]
-    files = [{file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in ("a", "b", "here")]
-    assert files[0] == files[1] == files[2]
-    other = train(tmp_path / "other", make_strategy(symbols=("AAA", "BBB")), seed=8)
-    assert other.weights_digest != here.weights_digest
-
-
-def test_a_training_before_does_not_change_the_next_one(tmp_path: Path) -> None:
-    first = train(tmp_path / "first", make_strategy())
-    train(tmp_path / "other", make_strategy(), seed=1234)
-    torch.rand(17)
-    assert train(tmp_path / "again", make_strategy()) == first
-
-
-def test_a_training_uses_one_thread_and_deterministic_algorithms(tmp_path: Path) -> None:
-    train(tmp_path / "model", make_strategy())
-    profile = numeric_profile()
-    assert profile["threads"] == 1
-    assert profile["deterministic_algorithms"] is True
-    assert json.loads(json.dumps(profile)) == profile
-    assert all(profile[name] for name in ("torch", "numpy", "python", "cpu_capability", "mkl", "onednn", "glibc"))
-
-
-def test_the_profile_holds_the_environment_that_steers_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
-    monkeypatch.setenv("SECRET_TOKEN", "x")
-    environment = numeric_profile()["environment"]
-    assert isinstance(environment, dict)
-    assert environment["MKL_CBWR"] == "COMPATIBLE"
-    assert "SECRET_TOKEN" not in environment
 
 
 def test_prices_are_not_changed(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from ktrdr.training.strategy.model import CostModel, Labels, Loss, Optimizer, St
 from ktrdr.training.weights import weights_digest
 
 FRAME = random_walk(500, seed=1)
-FILES = {"weights.safetensors", "model.json", "metrics.json", "SHA256SUMS"}
+FILES = {"weights.safetensors", "model.json", "metrics.json", "report.json", "SHA256SUMS"}
 
 
 def train(output: Path, strategy: Strategy, *, recorder: Recorder | None = None) -> tuple[run.TrainingResult, Recorder]:
@@ -75,7 +75,7 @@ def test_sha256sum_proves_the_files_and_the_digest(trained: tuple[Path, run.Trai
     directory, result, _ = trained
     assert {file.name for file in directory.iterdir()} == FILES
     checked = subprocess.check_output(["sha256sum", "-c", "SHA256SUMS"], cwd=directory, text=True)
-    assert checked == "metrics.json: OK\nmodel.json: OK\nweights.safetensors: OK\n"
+    assert checked == "metrics.json: OK\nmodel.json: OK\nreport.json: OK\nweights.safetensors: OK\n"
     summed = subprocess.check_output(["sha256sum", "SHA256SUMS"], cwd=directory, text=True)
     assert summed.split()[0] == result.model_digest
 
@@ -119,7 +119,7 @@ def test_a_prediction_has_a_row_for_each_bar_after_the_warm_up(
 ) -> None:
     model = load(trained[0])
     predicted = model.predict(FRAME)
-    assert predicted.columns.tolist() == ["buy", "hold", "sell", "decision"]
+    assert predicted.columns.tolist() == ["buy", "hold", "sell", "decision", "position"]
     assert predicted.index.equals(FRAME.index[33:])
     np.testing.assert_allclose(predicted[["buy", "hold", "sell"]].sum(axis=1), 1.0)
     pd.testing.assert_frame_equal(model.predict({"1h": FRAME}), predicted)
@@ -140,7 +140,7 @@ def test_a_prediction_does_not_change_when_later_bars_arrive(
 def test_too_few_bars_give_an_empty_prediction(trained: tuple[Path, run.TrainingResult, Recorder]) -> None:
     predicted = load(trained[0]).predict(FRAME.iloc[:20])
     assert predicted.empty
-    assert predicted.columns.tolist() == ["buy", "hold", "sell", "decision"]
+    assert predicted.columns.tolist() == ["buy", "hold", "sell", "decision", "position"]
 
 
 def test_a_frame_that_is_none_is_refused(trained: tuple[Path, run.TrainingResult, Recorder]) -> None:
@@ -151,9 +151,14 @@ def test_a_frame_that_is_none_is_refused(trained: tuple[Path, run.TrainingResult
 def test_a_regression_predicts_returns_and_decides_by_their_cost(tmp_path: Path) -> None:
     train(tmp_path / "model", regression())
     predicted = load(tmp_path / "model").predict(FRAME)
-    assert predicted.columns.tolist() == ["forecast", "decision"]
+    assert predicted.columns.tolist() == ["forecast", "decision", "position"]
     expected = ["buy" if f > 0.0015 else "sell" if f < -0.0015 else "hold" for f in predicted["forecast"]]
     assert predicted["decision"].tolist() == expected
+    # Only a buy opens a position and only a sell closes it, four hours apart at the least.
+    assert set(predicted["position"]) == {"flat", "long"}
+    changed = predicted[predicted["position"] != predicted["position"].shift(fill_value="flat")]
+    assert (changed["decision"] == changed["position"].map({"long": "buy", "flat": "sell"})).all()
+    assert (changed.index.to_series().diff().dropna() >= pd.Timedelta("4h")).all()
 
 
 def test_a_class_is_chosen_only_with_enough_confidence() -> None:

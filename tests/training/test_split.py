@@ -67,6 +67,29 @@ def test_parts_follow_each_other_in_time(samples: tuple[np.ndarray, np.ndarray])
     assert split.left_out == len(samples[0]) - len(joined)
 
 
+def test_what_an_estimate_was_made_of_stays_in_the_train_part() -> None:
+    rows = np.arange(1000)
+    split = split_rows(rows, rows + 5, SHARES, fitted_until=800)
+    # What is left is shared by half. The embargo of ten samples begins at 790 and 890.
+    assert split.train.tolist() == list(range(785))
+    assert split.validation.tolist() == list(range(800, 885))
+    assert split.test.tolist() == list(range(900, 1000))
+    assert split_rows(rows, rows, SHARES, fitted_until=700).validation[0] == 700
+
+
+@settings(max_examples=100, deadline=None)
+@given(samples=samples(), share=st.floats(0, 1))
+def test_no_later_part_begins_before_the_bars_of_an_estimate_end(
+    samples: tuple[np.ndarray, np.ndarray], share: float
+) -> None:
+    rows, ends = samples
+    fitted_until = int(share * rows[-1])
+    split = split_rows(rows, ends, SHARES, fitted_until)
+    assert all((part >= fitted_until).all() for part in (split.validation, split.test))
+    joined = np.concatenate([split.train, split.validation, split.test])
+    assert (np.diff(joined) > 0).all()
+
+
 def test_hardly_any_samples_leave_parts_empty_without_a_crash() -> None:
     assert isinstance(split_rows(np.array([5]), np.array([9]), SHARES), Split)
     assert split_rows(np.arange(0), np.arange(0), SHARES).left_out == 0

@@ -25,6 +25,7 @@ from ktrdr.training.strategy.model import (
     Mlp,
     Model,
     Optimizer,
+    Recurrent,
     Strategy,
     Training,
     TrainingData,
@@ -192,3 +193,9 @@ def reader(frames: Mapping[str, pd.DataFrame]) -> Any:
 
 def with_dropout(of: Strategy, dropout: float) -> Strategy:
     return replace(of, model=replace(of.model, architecture=replace(of.model.architecture, dropout=dropout)))
+
+
+def make_recurrent(of: Strategy, kind: Any, **changes: Any) -> Strategy:
+    """The strategy with a small recurrent network."""
+    defaults = {"sequence_length": 8, "hidden_size": 8, "num_layers": 2, "dropout": 0.2}
+    return replace(of, model=replace(of.model, type=kind, architecture=Recurrent(**defaults | changes)))

@@ -18,7 +18,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """The columns of a price frame as float64 arrays of one length, oldest bar first."""
+    """The columns of a price frame as float64 arrays of one length, oldest bar first.
+
+    A series that begins later than its frame holds NaN until then, in every column.
+    """
 
     open: Array
     high: Array
@@ -36,6 +39,25 @@ class Bars:
             "volume": self.volume,
         }[name]
 
+    def typical(self) -> Array:
+        """The typical price: the mean of high, low and close."""
+        return (self.high + self.low + self.close) / 3.0
+
+    def known_from(self) -> int:
+        """The first bar of which every column is known; the number of bars if there is none."""
+        return max(map(_known_from, (self.open, self.high, self.low, self.close, self.volume)))
+
+    def since(self, first: int) -> Bars:
+        """The bars from `first` on."""
+        return Bars(self.open[first:], self.high[first:], self.low[first:], self.close[first:], self.volume[first:])
+
+
+def _known_from(column: Array) -> int:
+    if len(column) == 0 or not np.isnan(column[0]):
+        return 0
+    known = ~np.isnan(column)
+    return int(known.argmax()) if known.any() else len(column)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
@@ -44,8 +66,9 @@ class Parameter:
     default: int | float | str | bool
     low: float | None = None
     high: float | None = None
-    #: Whether `low` itself is allowed.
+    #: Whether `low` itself is refused, and `high` itself.
     low_open: bool = False
+    high_open: bool = False
     choices: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
 
@@ -66,9 +89,18 @@ class Parameter:
 SOURCE = Parameter(default="close", choices=("open", "high", "low", "close", "volume"))
 
 
+#: The same where only a price makes sense.
+PRICE = Parameter(default="close", choices=("open", "high", "low", "close"))
+
+
 def period(default: int, low: int, high: int, *aliases: str) -> Parameter:
     """A whole number of bars between `low` and `high`."""
     return Parameter(default=default, low=low, high=high, aliases=aliases)
+
+
+def multiplier(default: float) -> Parameter:
+    """How many deviations or average ranges a band lies from its middle."""
+    return Parameter(default=default, low=0.0, high=10.0, low_open=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

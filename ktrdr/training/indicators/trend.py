@@ -1,10 +1,14 @@
-"""Indicators of trend: moving averages, their difference, and the strength of a direction.
+"""Indicators of trend: moving averages, their differences, and the strength of a direction.
 
-Imports the registry only; TA-Lib (https://ta-lib.org/functions/) computes, NaN stands before the warm-up.
+Imports the registry and window arithmetic; TA-Lib (https://ta-lib.org/functions/) computes most, NaN stands before the
+warm-up.
 """
 
 from __future__ import annotations
 
+import numpy as np
+
+from ktrdr.training.indicators._series import divided, lagged, total
 from ktrdr.training.indicators._talib import talib
 from ktrdr.training.indicators.registry import SOURCE, Array, Bars, Parameter, indicator, period
 
@@ -13,6 +17,12 @@ from ktrdr.training.indicators.registry import SOURCE, Array, Bars, Parameter, i
 def simple_moving_average(bars: Bars, *, period: int, source: str) -> tuple[Array]:
     """The plain mean of the last `period` values."""
     return (talib().SMA(bars.column(source), timeperiod=period),)
+
+
+@indicator("weightedmovingaverage", aliases=("wma",), period=period(20, 2, 500), source=SOURCE)
+def weighted_moving_average(bars: Bars, *, period: int, source: str) -> tuple[Array]:
+    """The mean of the last `period` values with weights 1, 2, ... up to `period` for the newest."""
+    return (talib().WMA(bars.column(source), timeperiod=period),)
 
 
 @indicator(
@@ -36,6 +46,22 @@ def exponential_moving_average(bars: Bars, *, period: int, source: str, adjust: 
     import pandas
 
     return (pandas.Series(values).ewm(span=period, adjust=True, min_periods=period).mean().to_numpy(),)
+
+
+@indicator(
+    "distancefromma",
+    period=period(20, 1, 200),
+    ma_type=Parameter(default="SMA", choices=("SMA", "EMA")),
+    source=SOURCE,
+)
+def distance_from_moving_average(bars: Bars, *, period: int, ma_type: str, source: str) -> tuple[Array]:
+    """How far the value lies from its plain or exponential mean, in percent of the mean; 0 where the mean is 0."""
+    values = bars.column(source)
+    if ma_type == "EMA":
+        (average,) = exponential_moving_average(bars, period=period, source=source, adjust=False)
+    else:
+        average = total(values, period) / period
+    return (100.0 * divided(values - average, average, 0.0),)
 
 
 @indicator(
@@ -65,3 +91,17 @@ def adx(bars: Bars, *, period: int) -> tuple[Array, Array, Array]:
         talib().PLUS_DI(*prices, timeperiod=period),
         talib().MINUS_DI(*prices, timeperiod=period),
     )
+
+
+@indicator("aroon", outputs=("up", "down", "oscillator"), period=period(14, 1, 200))
+def aroon(bars: Bars, *, period: int) -> tuple[Array, Array, Array]:
+    """Aroon (Chande 1995): how recent the highest high and the lowest low of the last `period` + 1 bars are, 100 for
+    the newest bar and 0 for the oldest, and the difference of the two. Of equal extremes the latest counts.
+    """
+    if period > 1:
+        down, up = talib().AROON(bars.high, bars.low, timeperiod=period)
+    else:  # TA-Lib starts at 2.
+        before = lagged(bars.high, 1), lagged(bars.low, 1)
+        up, down = 100.0 * (bars.high >= before[0]), 100.0 * (bars.low <= before[1])
+        up[:1] = down[:1] = np.nan
+    return up, down, up - down

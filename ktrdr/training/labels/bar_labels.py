@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Positions = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 BUY, HOLD, SELL = 0.0, 1.0, 2.0
 
@@ -22,7 +23,10 @@ class BarLabels:
 
     #: The class number, or the number to forecast; NaN where a bar has no label.
     values: Array
-    #: Position of the last bar that the label depends on (the bar itself where there is none).
+    #: Position of the last bar that the label depends on (the bar itself where there is none), beside the parameters
+    #: that are estimated for all bars.
     ends: Positions
     #: Weight of the bar as a sample, before it is brought to mean 1 over the train part; None = all alike.
     weights: Array | None = None
+    #: Estimates were made of the bars before this position: a part that is not trained on begins at or after it.
+    fitted_until: int = 0

@@ -9,6 +9,7 @@ import pandas as pd
 
 from ktrdr.training.indicators.registry import Bars
 from ktrdr.training.labels.bar_labels import HOLD, Array, BarLabels, Positions
+from ktrdr.training.labels.events import automatic_threshold, cusum_events
 
 #: Bars worked on together: the tables of one block stay in the processor's cache, whatever the length of the series.
 _BLOCK = 1 << 14
@@ -17,18 +18,24 @@ _BLOCK = 1 << 14
 def triple_barrier(
     bars: Bars,
     *,
+    fit_on: slice,
     pt_multiplier: float,
     sl_multiplier: float,
     max_holding_period: int,
     vol_span: int,
     vol_method: str,
     compute_weights: bool,
+    cusum_threshold: float | None = None,
+    cusum_multiplier: float = 0.5,
 ) -> BarLabels:
     """Buy where the upper barrier is touched first within `max_holding_period` bars, sell where the lower one is.
 
     The barriers lie `pt_multiplier` and `sl_multiplier` volatilities from the close. Both touched in one bar: that
     bar's close against the entry decides. None touched: the sign of the return over the period, or hold if its size
     is below half the volatility times the root of the period. The last `max_holding_period` bars have no label.
+
+    With a `cusum_threshold` only the events of the CUSUM filter have one, and a weight counts no other labels. At or
+    below 0 it is automatic: `cusum_multiplier` standard deviations of the log returns within `fit_on`.
     """
     count = len(bars.close)
     horizon = max_holding_period
@@ -48,11 +55,18 @@ def triple_barrier(
     direction[above < below] = 1.0
     direction[below < above] = -1.0
 
+    known = ~np.isnan(expected)
+    fitted_until = 0
+    if cusum_threshold is not None:
+        if cusum_threshold <= 0.0:
+            cusum_threshold = automatic_threshold(bars.close, fit_on, cusum_multiplier)
+            fitted_until = fit_on.stop
+        known &= cusum_events(bars.close, cusum_threshold)[:labelled]
     values = np.full(count, np.nan)
-    values[:labelled] = np.where(np.isnan(expected), np.nan, HOLD - direction)
+    values[:labelled] = np.where(known, HOLD - direction, np.nan)
     ends = np.arange(count)
-    ends[:labelled] = np.where(np.isnan(expected), here, end)
-    return BarLabels(values, ends, uniqueness(values, ends) if compute_weights else None)
+    ends[:labelled] = np.where(known, end, here)
+    return BarLabels(values, ends, uniqueness(values, ends) if compute_weights else None, fitted_until)
 
 
 def uniqueness(values: Array, ends: Positions) -> Array:

@@ -26,6 +26,8 @@ class Findings:
     def __init__(self) -> None:
         self.faults: list[Fault] = []
         self.warnings: list[Fault] = []
+        #: Where a default stands in for what the file does not say.
+        self.defaults: set[Path] = set()
 
     @property
     def is_full(self) -> bool:

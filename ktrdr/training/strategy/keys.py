@@ -1,6 +1,7 @@
 """Reads a map by a table of its keys: each key is checked, defaulted or reported. Imports the findings only.
 
-A section of the grammar is a tuple of `Key`; adding a key to the language is adding a line to its table.
+A section of the grammar is a tuple of `Key`; adding a key to the language is adding a line to its table. A check that
+is `described` also says as a JSON Schema what it accepts; `schema.py` makes the schema of a whole file of the tables.
 """
 
 from __future__ import annotations
@@ -14,7 +15,33 @@ from ktrdr.training.strategy.findings import WRONG, Findings, Path, nearest, sho
 #: Takes a value, its path and the findings; returns the value to use, or records a fault and returns `WRONG`.
 Check = Callable[[Any, Path, Findings], Any]
 
+#: A JSON Schema (draft 2020-12) as plain data.
+Schema = dict[str, Any]
+
 REQUIRED: Final[Any] = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A check that says what it accepts. It never rejects what the schema allows but for what no schema can say."""
+
+    check: Check
+    schema: Schema | Callable[[], Schema]
+
+    def __call__(self, value: Any, path: Path, findings: Findings) -> Any:
+        return self.check(value, path, findings)
+
+
+def described(schema: Schema | Callable[[], Schema]) -> Callable[[Check], Check]:
+    """Attaches the schema to the decorated check; a function is asked for it late, when every table is complete."""
+    return lambda check: Described(check, schema)
+
+
+def schema_of(check: Check) -> Schema:
+    """What the check accepts; anything at all when it is not described."""
+    if not isinstance(check, Described):
+        return {}
+    return check.schema() if callable(check.schema) else check.schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +54,8 @@ class Key:
     aliases: tuple[str, ...] = ()
     #: Shown when a required key is missing.
     example: str = ""
+    #: What the key is for, as editors and the reference show it, in place of the words in `descriptions.py`.
+    description: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -144,6 +173,7 @@ def _read_key(section: Section, given: Entries, key: Key, findings: Findings) ->
             findings.wrong((*section.path, key.name), f"{key.name!r} is missing", fix)
         else:
             section.values[key.name] = key.default
+            findings.defaults.add((*section.path, key.name))
         return
     section.given[key.name] = entry.path
     value = key.check(entry.value, entry.path, findings)

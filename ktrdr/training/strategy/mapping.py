@@ -7,13 +7,15 @@ format, loss or type does not read is left out. What has an order is a list: can
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ktrdr.training.strategy.model import (
+    ContextSeries,
     CostModel,
     Decisions,
     EarlyStopping,
     FuzzySet,
+    Indicator,
     Input,
     Loss,
     Optimizer,
@@ -30,7 +32,8 @@ def to_mapping(strategy: Strategy) -> dict[str, object]:
         "name": strategy.name,
         **strategy.metadata,
         "training_data": _training_data(strategy.data),
-        "indicators": {id: {"type": i.type, **i.params} for id, i in strategy.indicators.items()},
+        **({"context_data": [_context(series) for series in strategy.context.values()]} if strategy.context else {}),
+        "indicators": {id: _indicator(indicator) for id, indicator in strategy.indicators.items()},
         "fuzzy_sets": {id: _fuzzy_set(fuzzy_set) for id, fuzzy_set in strategy.fuzzy_sets.items()},
         "nn_inputs": [_input(entry) for entry in strategy.inputs],
         "model": {
@@ -62,6 +65,21 @@ def _training_data(data: TrainingData) -> dict[str, object]:
 
 def _time(time: datetime | None) -> str | None:
     return None if time is None else time.isoformat()
+
+
+def _context(series: ContextSeries) -> dict[str, object]:
+    return {
+        "provider": series.provider,
+        series.kind: series.name,
+        "frequency": series.frequency,
+        "publication_lag": series.publication_lag / timedelta(days=1),
+        "alignment": "forward_fill",
+    }
+
+
+def _indicator(indicator: Indicator) -> dict[str, object]:
+    source = {} if indicator.data_source is None else {"data_source": indicator.data_source}
+    return {"type": indicator.type, **indicator.params, **source}
 
 
 def _fuzzy_set(fuzzy_set: FuzzySet) -> dict[str, object]:

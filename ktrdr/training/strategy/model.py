@@ -18,6 +18,7 @@ Normalization = Literal["none", "minmax", "zscore", "robust"]
 Activation = Literal["relu", "tanh", "sigmoid", "leaky_relu", "gelu", "silu"]
 LossName = Literal["cross_entropy", "focal", "huber", "mse"]
 OutputFormat = Literal["classification", "regression"]
+ContextKind = Literal["series", "symbol", "report"]
 
 #: Timeframes from the shortest to the longest.
 TIMEFRAMES = ("1m", "5m", "15m", "30m", "1h", "2h", "4h", "1d", "1w", "1M")
@@ -41,9 +42,9 @@ class ContextSeries:
 
     #: What the file calls it under `series`, `symbol` or `report`; indicators refer to it by this name.
     name: str
-    kind: Literal["series", "symbol", "report"]
+    kind: ContextKind
     provider: str
-    #: How far one value reaches, a key of `TIMEFRAMES`.
+    #: How far one value reaches, one of `TIMEFRAMES` or 1Q.
     frequency: str
     #: How long after the end of its period a value becomes known.
     publication_lag: timedelta

@@ -1,24 +1,28 @@
 """What a single value may be: each function makes a `Check` for the tables of the sections. Imports the keys only.
 
 Types are strict: true is not 1, and 5.0 is not a whole number. Texts such as "1_000" or "014" are never guessed at.
+Every check carries the JSON Schema of what it accepts.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from typing import Any
 
 from ktrdr.training.strategy.findings import WRONG, Findings, Path, nearest, one_of, shown
-from ktrdr.training.strategy.keys import Check
+from ktrdr.training.strategy.keys import Check, Schema, described, schema_of
 
 #: Words that YAML 1.1 reads as booleans. The reader leaves them as text, so that a symbol may be called ON or NO.
 _SWITCHES = {"yes": True, "on": True, "no": False, "off": False}
 
 #: pandas counts nanoseconds in 64 bits, which reach from 1677 to 2262.
 _YEARS = range(1678, 2262)
+
+#: How every date and time of ISO 8601 begins that Python reads; it knows many ways to go on.
+_MOMENT = "^[0-9]{4}-?(W?[0-9]{2})"
 
 
 def anything(value: Any, path: Path, findings: Findings) -> Any:
@@ -29,6 +33,7 @@ def anything(value: Any, path: Path, findings: Findings) -> Any:
 def whole(low: int, high: int) -> Check:
     fix = f"a whole number from {low} to {high}"
 
+    @described({"type": "integer", "minimum": low, "maximum": high})
     def check(value: Any, path: Path, findings: Findings) -> Any:
         if isinstance(value, bool) or not isinstance(value, int):
             return findings.wrong(path, f"{shown(value)} is not a whole number", fix)
@@ -46,7 +51,13 @@ def number(
     lower = f" {'above' if above_low else 'from'} {low:g}" if math.isfinite(low) else ""
     upper = f" {'below' if below_high else 'to'} {high:g}" if math.isfinite(high) else ""
     fix = f"a number{lower}{' and' if above_low and upper else ''}{upper}"
+    bounds: Schema = {}
+    if math.isfinite(low):
+        bounds["exclusiveMinimum" if above_low else "minimum"] = low
+    if math.isfinite(high):
+        bounds["exclusiveMaximum" if below_high else "maximum"] = high
 
+    @described({"type": "number", **bounds})
     def check(value: Any, path: Path, findings: Findings) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float):
             return findings.wrong(path, f"{shown(value)} is not a number", fix)
@@ -70,6 +81,14 @@ def switch(value: object) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
+def any_case(words: Iterable[str]) -> Schema:
+    """The words, for an editor to offer, and each of them in letters of any case."""
+    names = list(words)
+    patterns = ("".join(f"[{c.lower()}{c.upper()}]" if c.isalpha() else re.escape(c) for c in name) for name in names)
+    return {"type": "string", "anyOf": [{"enum": names}, {"pattern": f"^({'|'.join(patterns)})$"}]}
+
+
+@described({"anyOf": [{"type": "boolean"}, any_case(_SWITCHES)]})
 def flag(value: Any, path: Path, findings: Findings) -> Any:
     switched = switch(value)
     return findings.wrong(path, f"{shown(value)} is not a switch", "true or false") if switched is None else switched
@@ -83,6 +102,7 @@ def choice(
     if not exact:
         meanings = {word.lower(): name for word, name in meanings.items()}
 
+    @described({"enum": list(meanings)} if exact else any_case((*names, *(synonyms or {}))))
     def check(value: Any, path: Path, findings: Findings) -> Any:
         if not isinstance(value, str):
             return findings.wrong(path, f"{shown(value)} is not a name", one_of(names))
@@ -104,6 +124,7 @@ def unsupported(value: object) -> str:
 def not_yet(harmless: object, supported: str) -> Check:
     """For a key of the language that this version cannot honour: only the value that asks for nothing is right."""
 
+    @described({"const": harmless})
     def check(value: Any, path: Path, findings: Findings) -> Any:
         if type(value) is type(harmless) and value == harmless:
             return value
@@ -113,6 +134,7 @@ def not_yet(harmless: object, supported: str) -> Check:
 
 
 def text(most: int) -> Check:
+    @described({"type": "string", "maxLength": most})
     def check(value: Any, path: Path, findings: Findings) -> Any:
         if not isinstance(value, str):
             return findings.wrong(path, f"{shown(value)} is not text", "put it in quotes")
@@ -127,6 +149,7 @@ def matching(pattern: str, description: str) -> Check:
     """Text of a form; `description` tells people what the regular expression tells the machine."""
     form = re.compile(pattern)
 
+    @described({"type": "string", "pattern": f"^(?:{pattern})$", "patternErrorMessage": description})
     def check(value: Any, path: Path, findings: Findings) -> Any:
         if not isinstance(value, str):
             return findings.wrong(path, f"{shown(value)} is not text", "put it in quotes")
@@ -138,7 +161,9 @@ def matching(pattern: str, description: str) -> Check:
 def listing(item: Check, low: int, high: int, *, distinct: bool = False) -> Check:
     """A list of `low` to `high` items, as a tuple; every item is checked at its own path."""
     size = str(low) if low == high else f"{low} to {high}"
+    unique: Schema = {"uniqueItems": True} if distinct else {}
 
+    @described(lambda: {"type": "array", "items": schema_of(item), "minItems": low, "maxItems": high} | unique)
     def check(value: Any, path: Path, findings: Findings) -> Any:
         if isinstance(value, str) or not isinstance(value, Sequence):
             return findings.wrong(path, f"{shown(value)} is not a list", f"a list of {size}")
@@ -159,6 +184,7 @@ def moment(*, end_of_day: bool) -> Check:
     """A date or a time in ISO 8601, as an aware UTC time. A bare date is its first instant, or with `end_of_day` its
     last; a time without an offset is UTC."""
 
+    @described({"type": "string", "pattern": _MOMENT, "examples": ["2024-01-31", "2024-01-31T09:30:00+00:00"]})
     def check(value: Any, path: Path, findings: Findings) -> Any:
         fix = "a date such as 2024-01-31, or a time such as 2024-01-31T09:30:00+00:00"
         instant = read_moment(value, end_of_day=end_of_day)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import pytest
 from strategy_examples import ABSENT, REGRESSION, faults_of
 
+RATE = {"provider": "fred", "series": "DGS10", "frequency": "daily"}
+#: Five memberships, so that with their lags there are too many features.
+MANY = {f"fuzzy_sets.momentum.m{number}": [1, 2, 3] for number in range(5)}
+
 FAULTS = [
     # The words themselves.
     ({"name": "a b"}, "name: 'a b' is not allowed (1 to 100 letters, digits, _ and -, the first a letter or digit)"),
@@ -63,10 +67,6 @@ FAULTS = [
     ),
     ({"training_data.timeframes.timeframe": "1D"}, "training_data.timeframes.timeframe: '1D' is not known here"),
     (
-        {"training_data.timeframes": {"list": ["1h", "1d"]}, "nn_inputs.1.timeframes": "all"},
-        "training_data.timeframes.list: several timeframes (1h, 1d) are not supported by this version yet",
-    ),
-    (
         {"training_data.timeframes.base_timeframe": "1h"},
         "training_data.timeframes.base_timeframe: '1h' is not among the timeframes (one of 1d)",
     ),
@@ -84,7 +84,39 @@ FAULTS = [
         {"training_data.date_range": {"start": "2020-01-01"}, "training_data.start_date": "2021-01-01"},
         "training_data.start_date: 'start_date' means the same as 'start'",
     ),
-    ({"context_data": [{"provider": "fred"}]}, "context_data: a list of 1 is not supported by this version yet"),
+    ({"context_data": {"provider": "fred"}}, "context_data: a map is not a list (a list of 0 to 100)"),
+    ({"context_data": ["VIX"]}, "context_data[0]: 'VIX' is not a map"),
+    (
+        {"context_data": [{"provider": "fred", "frequency": "daily"}]},
+        "context_data[0]: exactly one of 'series', 'symbol' and 'report' must be given (it is the name)",
+    ),
+    (
+        {"context_data": [{**RATE, "symbol": "VIX"}]},
+        "context_data[0]: exactly one of 'series', 'symbol' and 'report' must be given",
+    ),
+    (
+        {"context_data": [{"series": "DGS10", "frequency": "daily"}]},
+        "context_data[0].provider: 'provider' is missing (for example provider: fred)",
+    ),
+    (
+        {"context_data": [{"provider": "fred", "series": "DGS10"}]},
+        "context_data[0].frequency: 'frequency' is missing (for example frequency: daily)",
+    ),
+    ({"context_data": [{**RATE, "frequency": "fortnightly"}]}, "context_data[0].frequency: 'fortnightly' is not known"),
+    ({"context_data": [{**RATE, "series": "a b"}]}, "context_data[0].series: 'a b' is not allowed (1 to 64 letters"),
+    ({"context_data": [{**RATE, "alignment": "mean"}]}, "context_data[0].alignment: 'mean' is not known here"),
+    (
+        {"context_data": [{**RATE, "publication_lag": "soon"}]},
+        (
+            "context_data[0].publication_lag: 'soon' is no length of time "
+            "(a number of days, or text such as 30m, 12h, 1d or 2w, at most 3650 days)"
+        ),
+    ),
+    ({"context_data": [{**RATE, "publication_lag": -1}]}, "context_data[0].publication_lag: -1 is out of range"),
+    ({"context_data": [{**RATE, "publication_lag": "900w"}]}, "context_data[0].publication_lag: '900w' is out of"),
+    ({"context_data": [{**RATE, "publication_lag": True}]}, "context_data[0].publication_lag: true is no length"),
+    ({"context_data": [RATE, RATE]}, "context_data[1].series: 'DGS10' is the name of context_data.0 already"),
+    ({"context_data": [{**RATE, "series": "1d"}]}, "context_data[0].series: '1d' is a timeframe (another name)"),
     # Section 3.
     ({"indicators.rsi_14.period": 1}, "indicators.rsi_14.period: 1 is out of range (a whole number from 2 to 100)"),
     ({"indicators.rsi_14.source": "clos"}, "indicators.rsi_14.source: 'clos' is not known here"),
@@ -92,7 +124,23 @@ FAULTS = [
     ({"indicators.rsi_14.type": 3}, "indicators.rsi_14.type: 3 is not the name of an indicator"),
     ({"indicators.rsi_14.type": ABSENT}, "indicators.rsi_14.type: 'type' is missing (for example type: rsi)"),
     ({"indicators.rsi_14": None}, "indicators.rsi_14: null is not a map"),
-    ({"indicators.rsi_14.data_source": "VIX"}, "indicators.rsi_14.data_source: 'VIX' is not supported by this version"),
+    (
+        {"indicators.rsi_14.data_source": "VIX"},
+        "indicators.rsi_14.data_source: there is no context series 'VIX' (declare it in context_data)",
+    ),
+    (
+        {"context_data": [RATE], "indicators.rsi_14.data_source": "DGS2"},
+        "indicators.rsi_14.data_source: there is no context series 'DGS2' (one of DGS10)",
+    ),
+    ({"indicators.rsi_14.data_source": 7}, "indicators.rsi_14.data_source: 7 is not text (put it in quotes)"),
+    (
+        {"indicators.rsi_14": {"type": "zigzag", "threshold": 1}},
+        "indicators.rsi_14.threshold: 1 is out of range (a number above 0 and below 1)",
+    ),
+    (
+        {"indicators.rsi_14": {"type": "squeezeintensity", "period": 5, "bb_period": 5, "kc_period": 5}},
+        "indicators.rsi_14.period: 'period' means the same as bb_period and kc_period (keep one of the two)",
+    ),
     ({"indicators.macd_12.fast": 5}, "indicators.macd_12.fast: 'fast' means the same as fast_period"),
     (
         {"indicators.macd_12.fast_period": 26},
@@ -140,10 +188,32 @@ FAULTS = [
         "fuzzy_sets.momentum.low.parameters: a list of 2 is the wrong length for triangular [a, b, c] (3 numbers)",
     ),
     (
-        {"fuzzy_sets.momentum.low": {"type": "sigmoid", "parameters": [1, 2]}},
+        {"fuzzy_sets.momentum.low": {"type": "sigmoid", "parameters": [50, 0]}},
         (
-            "fuzzy_sets.momentum.low.type: 'sigmoid' is not supported by this version yet "
-            "(supported: triangular, trapezoidal, gaussian)"
+            "fuzzy_sets.momentum.low.parameters[1]: the slope is 0, which tells no values apart "
+            "(sigmoid [centre, slope] with another slope)"
+        ),
+    ),
+    (
+        {"fuzzy_sets.momentum.low": {"type": "gbell", "parameters": [-10, 2, 50]}},
+        (
+            "fuzzy_sets.momentum.low.parameters[0]: the width -10 is not above 0 "
+            "(bell [width, slope, centre] with width > 0 and slope > 0)"
+        ),
+    ),
+    (
+        {"fuzzy_sets.momentum.low": {"type": "bell", "parameters": [10, 0, 50]}},
+        "fuzzy_sets.momentum.low.parameters[1]: the slope 0 is not above 0",
+    ),
+    (
+        {"fuzzy_sets.momentum.low": {"type": "bell", "parameters": [10, 2]}},
+        "fuzzy_sets.momentum.low.parameters: a list of 2 is the wrong length for bell [width, slope, centre]",
+    ),
+    (
+        {"fuzzy_sets.momentum.low": {"type": "belle", "parameters": [10, 2, 50]}},
+        (
+            "fuzzy_sets.momentum.low.type: 'belle' is not known here "
+            "(one of triangular, trapezoidal, gaussian, sigmoid, bell; the nearest is 'bell')"
         ),
     ),
     ({"fuzzy_sets.momentum.so low": [1, 2, 3]}, "fuzzy_sets.momentum.so low: 'so low' is not allowed"),
@@ -172,7 +242,9 @@ FAULTS = [
     ),
     # Section 5.
     ({"model": ABSENT}, "model.type: 'type' is missing (for example type: mlp)"),
-    ({"model.type": "lstm"}, "model.type: 'lstm' is not supported by this version yet (supported: mlp)"),
+    ({"model.type": "rnn"}, "model.type: 'rnn' is not known here (one of mlp, lstm, gru"),
+    ({"model": {"type": "lstm", "hidden_size": 0}}, "model.hidden_size: 0 is out of range (a whole number from 1 to"),
+    ({"model": {"type": "gru", "sequence_length": 2001}}, "model.sequence_length: 2001 is out of range"),
     ({"model.architecture": {}}, "model.architecture.hidden_layers: 'hidden_layers' is missing"),
     ({"model.architecture.hidden_layers": [0]}, "model.architecture.hidden_layers[0]: 0 is out of range"),
     ({"model.architecture.dropout": 1}, "model.architecture.dropout: 1 is out of range (a number from 0 below 1)"),
@@ -181,18 +253,60 @@ FAULTS = [
         {"model.architecture.hidden_layers": [8192, 8192]},
         "model.architecture.hidden_layers: the network would have 67158016 weights (at most 50000000)",
     ),
+    ({"model.features": {"lookback_periods": -1}}, "model.features.lookback_periods: -1 is out of range"),
+    ({"model.features": {"lookback_periods": 1.0}}, "model.features.lookback_periods: 1.0 is not a whole number"),
+    ({"model.features": {"scale_features": 1}}, "model.features.scale_features: 1 is not a switch (true or false)"),
+    ({"model.features": {"include_price_context": "maybe"}}, "model.features.include_price_context: 'maybe' is not"),
+    ({"model.features": {"lookback_periods": 500}, "nn_inputs.0.timeframes": ["1d"], **MANY}, "nn_inputs: they make"),
     (
-        {"model.features": {"lookback_periods": 2}},
-        "model.features.lookback_periods: 2 is not supported by this version yet",
+        {
+            "model.features": {"include_price_context": True},
+            "fuzzy_sets.volume": {"indicator": "rsi_14", "ratio": [1, 2, 3]},
+            "nn_inputs.1": {"fuzzy_set": "volume", "timeframes": "1d"},
+        },
+        "nn_inputs[1]: the feature '1d_volume_ratio' is given by model.features already",
     ),
-    ({"model.features": {"scale_features": True}}, "model.features.scale_features: true is not supported"),
+    (
+        {
+            "model.features": {"lookback_periods": 1},
+            "fuzzy_sets.momentum.low_lag1": [1, 2, 3],
+        },
+        "nn_inputs[0]: the feature '1d_momentum_low_lag1' is given by model.features already",
+    ),
     # Sections 6 and 8.
-    ({"training.labels": {"source": "regime"}}, "training.labels.source: 'regime' is not supported by this version"),
     ({"training.labels": {"source": "astrology"}}, "training.labels.source: 'astrology' is not known here"),
     ({"training.labels": {"zigzag_threshold": 1}}, "training.labels.zigzag_threshold: 1 is out of range"),
     (
-        {"training.labels": {"source": "triple_barrier", "cusum_threshold": 0.01}},
-        "training.labels.cusum_threshold: 0.01 is not supported by this version yet",
+        {"training.labels": {"source": "triple_barrier", "cusum_threshold": "auto"}},
+        "training.labels.cusum_threshold: 'auto' is not a number",
+    ),
+    (
+        {"training.labels": {"source": "triple_barrier", "cusum_threshold": 0, "cusum_multiplier": 0}},
+        "training.labels.cusum_multiplier: 0 is out of range",
+    ),
+    (
+        {"training.labels": {"source": "context", "bullish_threshold": 0.01, "bearish_threshold": 0.01}},
+        (
+            "training.labels.bearish_threshold: bearish_threshold 0.01 is not below bullish_threshold 0.01 "
+            "(bearish_threshold < bullish_threshold)"
+        ),
+    ),
+    (
+        {"training.labels": {"source": "context", "bullish_threshold": -0.01}},
+        "training.labels.bullish_threshold: bearish_threshold -0.005 is not below bullish_threshold -0.01",
+    ),
+    (
+        {"training.labels": {"source": "regime", "macro_atr_mult": 0.5}},
+        "training.labels.macro_atr_mult: micro_atr_mult 1 is not below macro_atr_mult 0.5",
+    ),
+    ({"training.labels": {"source": "regime", "atr_period": 1}}, "training.labels.atr_period: 1 is out of range"),
+    (
+        {"training.labels": {"source": "regime", "progression_tolerance": 1.1}},
+        "training.labels.progression_tolerance: 1.1 is out of range (a number from 0 to 1)",
+    ),
+    (
+        {"training.labels": {"source": "regime", "vol_lookback": 1.5}},
+        "training.labels.vol_lookback: 1.5 is not a whole",
     ),
     (
         {"training.labels": {"source": "triple_barrier", "pt_multiplier": 2, "profit_target_atr": 2}},
@@ -202,7 +316,7 @@ FAULTS = [
         {"training.labels": {"source": "forward_return"}},
         (
             "training.labels.source: 'forward_return' labels do not fit decisions.output_format 'classification' "
-            "(one of zigzag, triple_barrier, or output_format: regression)"
+            "(one of zigzag, context, triple_barrier, regime, or output_format: regression)"
         ),
     ),
     (
@@ -249,7 +363,7 @@ def test_all_faults_of_a_file_are_told_at_once() -> None:
             "indicators.rsi_14.period": 1000,
             "fuzzy_sets.momentum.low": [3, 2, 1],
             "nn_inputs.0.timeframes": "1h",
-            "model.type": "gru",
+            "model.type": "rnn",
         }
     )
     assert [fault.split(":")[0] for fault in faults] == [
@@ -279,17 +393,6 @@ def test_all_faults_of_a_file_are_told_at_once() -> None:
 def test_a_file_of_another_version_is_told_so_and_nothing_else(changes: dict, expected: str) -> None:
     faults = faults_of({**changes, "training.epochs": 0})
     assert [fault[: len(expected)] for fault in faults] == [expected]
-
-
-def test_a_planned_indicator_is_not_called_unknown() -> None:
-    from ktrdr.training.indicators.registry import REGISTRY
-
-    planned = "ichimoku"
-    if planned in REGISTRY:
-        pytest.skip(f"{planned} is supported by now")
-    assert faults_of({"indicators.x": {"type": planned}})[0].startswith(
-        f"indicators.x.type: '{planned}' is not supported by this version yet (supported: adx, "
-    )
 
 
 def test_a_hostile_number_of_mistakes_is_cut_short() -> None:

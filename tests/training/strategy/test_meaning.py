@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+import json
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 from strategy_examples import ABSENT, REGRESSION, changed, faults_of, read, warnings_of
 
-from ktrdr.training.strategy.model import EarlyStopping, Labels, Loss, Optimizer, Scheduler
+from ktrdr.training.strategy.model import (
+    ContextSeries,
+    EarlyStopping,
+    Labels,
+    Loss,
+    ModelFeatures,
+    Optimizer,
+    Scheduler,
+)
 from ktrdr.training.strategy.names import feature_names
-from ktrdr.training.strategy.parse import from_mapping
+from ktrdr.training.strategy.parse import from_mapping, to_mapping
 
 
 def test_the_defaults_are_those_of_the_specification() -> None:
@@ -35,6 +44,64 @@ def test_a_regression_has_defaults_of_its_own() -> None:
     assert training.loss == Loss(type="huber", huber_delta=0.01)
     assert (training.optimizer.weight_decay, training.class_weights) == (0.0, "none")
     assert training.labels == Labels(source="forward_return", params={"horizon": 20})
+
+
+@pytest.mark.parametrize(
+    ("source", "params"),
+    [
+        ("context", {"horizon": 5, "bullish_threshold": 0.005, "bearish_threshold": -0.005}),
+        (
+            "triple_barrier",
+            {
+                "pt_multiplier": 2.0,
+                "sl_multiplier": 1.5,
+                "max_holding_period": 50,
+                "vol_span": 50,
+                "vol_method": "atr",
+                "compute_weights": False,
+                "cusum_threshold": None,
+            },
+        ),
+        (
+            "regime",
+            {
+                "macro_atr_mult": 3.0,
+                "micro_atr_mult": 1.0,
+                "atr_period": 14,
+                "vol_lookback": 120,
+                "vol_crisis_threshold": 2.0,
+                "progression_tolerance": 0.5,
+            },
+        ),
+    ],
+)
+def test_every_parameter_of_the_labels_is_filled_in(source: str, params: dict[str, Any]) -> None:
+    assert read({"training.labels": {"source": source}}).strategy.training.labels == Labels(
+        source=source, params=params
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"training.labels": {"source": "context", "bullish_threshold": 0.02}},
+        {"training.labels": {"source": "regime", "micro_atr_mult": 0.5}},
+        {"training.labels": {"source": "triple_barrier", "cusum_threshold": 0.01}},
+        {"training.labels": {"source": "triple_barrier", "cusum_threshold": -1, "cusum_multiplier": 2}},
+        {"training.labels": {"source": "triple_barrier"}},
+        {"fuzzy_sets.momentum.low": {"type": "sigmoid", "parameters": [50, -0.5]}},
+        {"fuzzy_sets.momentum.low": {"type": "gbell", "parameters": [10, 2, 50]}},
+    ],
+)
+def test_labels_and_memberships_survive_the_way_through_plain_data(changes: dict[str, Any]) -> None:
+    strategy = read(changes).strategy
+    assert from_mapping(to_mapping(strategy), strict=True).strategy == strategy
+
+
+def test_the_multiplier_of_an_automatic_threshold_is_filled_in() -> None:
+    labels = {"source": "triple_barrier", "cusum_threshold": 0}
+    params = read({"training.labels": labels}).strategy.training.labels.params
+    assert (params["cusum_threshold"], params["cusum_multiplier"]) == (0.0, 0.5)
 
 
 def test_every_parameter_of_an_indicator_is_filled_in() -> None:
@@ -111,6 +178,18 @@ def test_every_parameter_of_an_indicator_is_filled_in() -> None:
             {"training.labels": {"source": "triple_barrier", "cusum_threshold": None}},
             {"training.labels": {"source": "triple_barrier"}},
         ),
+        (
+            {"training.labels": {"source": "triple_barrier", "cusum_threshold": -1}},
+            {"training.labels": {"source": "triple_barrier", "cusum_threshold": 0, "cusum_multiplier": 0.5}},
+        ),
+        (
+            {"fuzzy_sets.momentum.low": {"type": "Generalized_Bell", "parameters": [10, 2, 50]}},
+            {"fuzzy_sets.momentum.low": {"type": "bell", "parameters": [10.0, 2.0, 50.0]}},
+        ),
+        (
+            {"fuzzy_sets.momentum.low": {"type": "gauss", "parameters": [50, 10]}},
+            {"fuzzy_sets.momentum.low": {"type": "gaussian", "parameters": [50, 10]}},
+        ),
         ({"decisions.position_awareness": "no"}, {"decisions.position_awareness": False}),
         ({"model.features": {"lookback_periods": 0, "scale_features": False}}, {}),
         ({"context_data": []}, {}),
@@ -162,6 +241,8 @@ def test_the_faults_of_a_submission_are_at_its_own_names() -> None:
     ]
 
 
+RATE = {"provider": "fred", "series": "DGS10", "frequency": "daily"}
+
 WARNINGS = [
     (
         {"trainning": {}},
@@ -181,6 +262,13 @@ WARNINGS = [
         "training.labels.label_lookahead: 'label_lookahead' is not a known key",
     ),
     ({"training.labels": {"horizon": 20}}, "training.labels.horizon: 'horizon' has no effect with source 'zigzag'"),
+    (
+        {"training.labels": {"source": "triple_barrier", "cusum_threshold": 0.01, "cusum_multiplier": 0.5}},
+        (
+            "training.labels.cusum_multiplier: 'cusum_multiplier' has no effect without an automatic threshold "
+            "(cusum_threshold: 0 makes it automatic)"
+        ),
+    ),
     ({"indicators.rsi_14.perid": 3}, "indicators.rsi_14.perid: 'perid' is not a known key and has no effect"),
     (
         {"model.architecture.output_activation": "softmax"},
@@ -227,6 +315,18 @@ WARNINGS = [
         {"fuzzy_sets.spare": {"indicator": "rsi_14", "low": [1, 2, 3]}},
         "fuzzy_sets.spare: 'spare' has no effect: no entry of nn_inputs reads it",
     ),
+    (
+        {"context_data": [RATE]},
+        "context_data[0]: 'DGS10' has no effect: no indicator that is used reads it",
+    ),
+    (
+        {"training_data.timeframes": {"list": ["1d", "1w"]}, "nn_inputs.0.timeframes": "1d"},
+        "training_data.timeframes.list[1]: '1w' has no effect: no entry of nn_inputs reads it",
+    ),
+    (
+        {"model.features": {"scale_features": True}},
+        "model.features.scale_features: 'scale_features' has no effect: every feature is a membership or has",
+    ),
 ]
 
 
@@ -262,6 +362,64 @@ def test_schedulers_and_stopping_keep_only_their_own_fields() -> None:
     assert training.scheduler == Scheduler(type="step", step_size=5, gamma=0.1)
     assert training.early_stopping == EarlyStopping(patience=3, min_delta=0.001, monitor="val_accuracy")
     assert training.loss == Loss(type="focal", focal_gamma=2.0)
+
+
+def test_the_base_is_the_shortest_timeframe_unless_it_is_given() -> None:
+    several = {
+        "training_data.timeframes": {"mode": "multi", "list": ["1d", "4h", "1w"]},
+        "nn_inputs.1.timeframes": "all",
+    }
+    data = read(several).strategy.data
+    assert (data.timeframes, data.base_timeframe) == (("1d", "4h", "1w"), "4h")
+    assert read(several | {"training_data.timeframes.base_timeframe": "1d"}).strategy.data.base_timeframe == "1d"
+
+
+def test_a_base_timeframe_that_no_input_reads_is_the_base_all_the_same() -> None:
+    changes = {"training_data.timeframes": {"list": ["1h", "1d"]}, "nn_inputs.0.timeframes": "1d"}
+    parsed = read(changes)
+    assert (parsed.warnings, parsed.strategy.data.base_timeframe) == ((), "1h")
+    assert parsed.strategy.data.timeframes == ("1h", "1d")
+
+
+@pytest.mark.parametrize(
+    ("lag", "hours"), [(0, 0), (1, 24), (0.5, 12), ("30m", 0.5), ("12h", 12), ("3 d", 72), ("2w", 336), ("0d", 0)]
+)
+def test_a_publication_lag_is_a_number_of_days_or_says_its_unit(lag: object, hours: float) -> None:
+    series = context_of({**RATE, "publication_lag": lag})
+    assert series.publication_lag == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize(
+    ("word", "frequency"),
+    [("daily", "1d"), ("weekly", "1w"), ("monthly", "1M"), ("quarterly", "1Q"), ("hourly", "1h"), ("4h", "4h")],
+)
+def test_a_frequency_is_a_timeframe_or_a_word_for_one(word: str, frequency: str) -> None:
+    assert context_of({**RATE, "frequency": word}).frequency == frequency
+
+
+def test_a_context_series_is_known_by_what_names_it_and_survives_plain_json() -> None:
+    for kind, name in (("series", "DGS10"), ("symbol", "VIX"), ("report", "EUR")):
+        entry = {"provider": "any", kind: name, "timeframe": "1w", "alignment": "forward_fill", "publication_lag": 3}
+        assert context_of(entry) == ContextSeries(
+            name=name, kind=kind, provider="any", frequency="1w", publication_lag=timedelta(days=3)
+        )
+
+
+def context_of(entry: dict[str, Any]) -> ContextSeries:
+    """The one context series of a strategy that reads it, also after a way through plain JSON."""
+    name = next(entry[kind] for kind in ("series", "symbol", "report") if kind in entry)
+    strategy = read({"context_data": [entry], "indicators.rsi_14.data_source": name}).strategy
+    assert from_mapping(json.loads(json.dumps(to_mapping(strategy))), strict=True).strategy == strategy
+    assert strategy.indicators["rsi_14"].data_source == name
+    return strategy.context[name]
+
+
+def test_what_is_added_to_the_inputs_is_kept() -> None:
+    given = {"lookback_periods": 3, "include_price_context": "yes", "scale_features": True}
+    strategy = read({"model.features": given}).strategy
+    assert strategy.model.features == ModelFeatures(lookback_periods=3, include_price_context=True, scale_features=True)
+    assert len(feature_names(strategy)) == 4 * (3 + 3)
+    assert from_mapping(to_mapping(strategy), strict=True).strategy == strategy
 
 
 def test_feature_names_follow_the_order_of_the_file() -> None:

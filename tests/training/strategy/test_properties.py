@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from strategy_examples import VALID, changed
 
 from ktrdr.training.faults import InvalidInputError
+from ktrdr.training.strategy.model import TIMEFRAMES
 from ktrdr.training.strategy.names import feature_names
 from ktrdr.training.strategy.parse import from_mapping, parse, to_mapping
 
@@ -116,7 +117,22 @@ def strategies(draw: st.DrawFn) -> dict[str, Any]:
     if draw(st.booleans()):
         limits = sorted(draw(st.tuples(st.dates(), st.dates()).filter(lambda d: all(1700 < x.year < 2200 for x in d))))
         mapping["training_data"]["date_range"] = {"start": str(limits[0]), "end": str(limits[1])}
-    mapping["description"] = draw(st.text(max_size=20).filter(lambda text: text.isprintable()))
+    if draw(st.booleans()):
+        timeframes = draw(st.lists(st.sampled_from(TIMEFRAMES), min_size=1, max_size=4, unique=True))
+        mapping["training_data"]["timeframes"] = {"list": timeframes}
+        mapping["nn_inputs"][1]["timeframes"] = draw(st.sampled_from(["all", timeframes[-1]]))
+        mapping["indicators"]["macd_12"]["data_source"] = "DGS10"
+        lag = draw(st.floats(0, 3650) | st.sampled_from(["12h", "3d"]))
+        mapping["context_data"] = [
+            {"provider": "fred", "series": name, "frequency": "1Q", "publication_lag": lag} for name in ("X", "DGS10")
+        ]
+    mapping["model"]["features"] = {
+        "lookback_periods": draw(st.integers(0, 3)),
+        "include_price_context": draw(st.booleans()),
+        "scale_features": draw(st.booleans()),
+    }
+    # A text such as 0E0 is one to the YAML that writes it here, and a number to the reader.
+    mapping["description"] = "about " + draw(st.text(max_size=20).filter(lambda text: text.isprintable()))
     return mapping
 
 

@@ -18,19 +18,19 @@ check_timeframe = choice(*TIMEFRAMES, exact=True)
 
 _PATH: Path = ("training_data",)
 _PARTS = ("symbols", "timeframes", "date_range", "start_date", "end_date")
-_TRAINING_DATA = (*(Key(name, anything, None) for name in _PARTS), Key("history_required", whole(50, 100_000), 200))
-_SYMBOLS = (
+TRAINING_DATA = (*(Key(name, anything, None) for name in _PARTS), Key("history_required", whole(50, 100_000), 200))
+SYMBOLS = (
     Key("mode", choice("single", "multi_symbol", synonyms={"multi": "multi_symbol"}), None),
     Key("symbol", check_symbol, None),
     Key("list", listing(check_symbol, 1, MOST_SYMBOLS, distinct=True), None, ("symbols",)),
 )
-_TIMEFRAMES = (
+TIMEFRAME_KEYS = (
     Key("mode", choice("single", "multi_timeframe", synonyms={"multi": "multi_timeframe"}), None),
     Key("timeframe", check_timeframe, None),
     Key("list", listing(check_timeframe, 1, len(TIMEFRAMES), distinct=True), None, ("timeframes",)),
     Key("base_timeframe", check_timeframe, None),
 )
-_DATE_RANGE = (
+DATE_RANGE = (
     Key("start", moment(end_of_day=False), None, ("start_date",)),
     Key("end", moment(end_of_day=True), None, ("end_date",)),
 )
@@ -52,6 +52,8 @@ class Data:
 
     #: Empty when they are wrong.
     timeframes: tuple[str, ...]
+    #: Where they stand.
+    where: Path
     #: None when anything was wrong.
     training_data: TrainingData | None
 
@@ -60,16 +62,13 @@ def read_data(value: object, submission: Submission, findings: Findings) -> Data
     faults = len(findings.faults)
     given = entries({} if value is None else value, _PATH, findings) or {}
     parts = {name: given.get(name) for name in _PARTS}
-    symbols = _names("symbols", parts["symbols"], _SYMBOLS, submission.symbols, findings)
-    timeframes = _names("timeframes", parts["timeframes"], _TIMEFRAMES, submission.timeframes, findings)
+    symbols = _names("symbols", parts["symbols"], SYMBOLS, submission.symbols, findings)
+    timeframes = _names("timeframes", parts["timeframes"], TIMEFRAME_KEYS, submission.timeframes, findings)
     start, end = _dates(parts, submission, findings)
-    history = read(given, _PATH, _TRAINING_DATA, findings)["history_required"]
+    history = read(given, _PATH, TRAINING_DATA, findings)["history_required"]
     base = _base(timeframes, submission, findings)
-    if len(timeframes.values) > 1:
-        problem = f"several timeframes ({', '.join(timeframes.values)}) are not supported by this version yet"
-        findings.wrong(timeframes.where, problem, "give one timeframe")
     if len(findings.faults) > faults:
-        return Data(timeframes.values, None)
+        return Data(timeframes.values, timeframes.where, None)
     training_data = TrainingData(
         symbols=symbols.values,
         timeframes=timeframes.values,
@@ -78,7 +77,7 @@ def read_data(value: object, submission: Submission, findings: Findings) -> Data
         end=end,
         history_required=history,
     )
-    return Data(timeframes.values, training_data)
+    return Data(timeframes.values, timeframes.where, training_data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +139,9 @@ def _dates(
     inside = parts["date_range"]
     within = entries(inside.value, path, findings) if inside is not None and inside.value is not None else {}
     beside = {name: entry for name in ("start_date", "end_date") if (entry := parts[name]) is not None}
-    dates = read_overlaid(within or {}, beside, path, _DATE_RANGE, findings)
+    dates = read_overlaid(within or {}, beside, path, DATE_RANGE, findings)
     submitted = {"start": Entry(submission.start, ("start",)), "end": Entry(submission.end, ("end",))}
-    overriding = read(submitted, (), _DATE_RANGE, findings)
+    overriding = read(submitted, (), DATE_RANGE, findings)
     start, end = (overriding[name] or dates[name] for name in ("start", "end"))
     if start and end and start > end:
         where = overriding.where("end") if overriding["end"] else dates.where("end")

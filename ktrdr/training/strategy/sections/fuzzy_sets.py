@@ -20,10 +20,31 @@ SHAPES: Mapping[Shape, tuple[str, ...]] = {
     "triangular": ("a", "b", "c"),
     "trapezoidal": ("a", "b", "c", "d"),
     "gaussian": ("mu", "sigma"),
+    "sigmoid": ("centre", "slope"),
+    "bell": ("width", "slope", "centre"),
 }
+#: Other words for a shape, among them those of the common fuzzy logic toolboxes.
+SYNONYMS: Mapping[str, Shape] = {
+    "triangle": "triangular",
+    "trimf": "triangular",
+    "trapezoid": "trapezoidal",
+    "trapezium": "trapezoidal",
+    "trapmf": "trapezoidal",
+    "gauss": "gaussian",
+    "gaussmf": "gaussian",
+    "sigmoidal": "sigmoid",
+    "sigmf": "sigmoid",
+    "logistic": "sigmoid",
+    "gbell": "bell",
+    "gbellmf": "bell",
+    "bell_shaped": "bell",
+    "generalized_bell": "bell",
+    "generalised_bell": "bell",
+}
+#: Shape → the parameters that must be above 0.
+POSITIVE: Mapping[Shape, tuple[str, ...]] = {"gaussian": ("sigma",), "bell": ("width", "slope")}
 #: A bare list means the shape that has as many parameters.
 SHORTHAND: Mapping[int, Shape] = {3: "triangular", 4: "trapezoidal"}
-LATER = ("sigmoid", "bell", "generalized_bell", "generalised_bell", "gbell")
 
 #: Fuzzy set id → the set, or None when its definition is wrong.
 FuzzySets = Mapping[str, FuzzySet | None]
@@ -92,9 +113,9 @@ def _read_membership(name: str, entry: Entry, findings: Findings) -> Membership 
             findings.wrong(path, f"{shown(entry.value)} is no membership", fix)
             return None
     elif isinstance(entry.value, Mapping):
-        section = read(entries(entry.value, path, findings), path, _FORM, findings)
+        section = read(entries(entry.value, path, findings), path, FORM, findings)
         shape, parameters, where = section["type"], section["parameters"], section.where("parameters")
-        if shape is None or parameters is None:
+        if section.is_wrong or shape is None:
             return None
     else:
         fix = "a list such as [20, 30, 40], or {type, parameters}"
@@ -113,18 +134,22 @@ def _read_parameters(shape: Shape, value: Any, path: Path, findings: Findings) -
     numbers = listing(number(), len(names), len(names))(value, path, findings)
     if numbers is WRONG:
         return None
-    if shape == "gaussian":
-        if numbers[1] <= 0:
-            findings.wrong((*path, 1), f"the sigma {numbers[1]:g} is not above 0", f"{form} with sigma > 0")
-            return None
-    elif list(numbers) != sorted(numbers):
+    positive = POSITIVE.get(shape, ())
+    faulty = [position for position, name in enumerate(names) if name in positive and numbers[position] <= 0]
+    for position in faulty:
+        fix = f"{form} with {' and '.join(f'{name} > 0' for name in positive)}"
+        findings.wrong((*path, position), f"the {names[position]} {numbers[position]:g} is not above 0", fix)
+    if shape == "sigmoid" and numbers[1] == 0:
+        findings.wrong((*path, 1), "the slope is 0, which tells no values apart", f"{form} with another slope")
+        return None
+    if shape in ("triangular", "trapezoidal") and list(numbers) != sorted(numbers):
         given = ", ".join(f"{n:g}" for n in numbers)
         findings.wrong(path, f"[{given}] is not in ascending order", f"{form} with {' <= '.join(names)}")
         return None
-    return tuple(numbers)
+    return None if faulty else tuple(numbers)
 
 
-_FORM = (
-    Key("type", choice(*get_args(Shape), later=LATER), REQUIRED, example="type: triangular"),
+FORM = (
+    Key("type", choice(*get_args(Shape), synonyms=SYNONYMS), REQUIRED, example="type: triangular"),
     Key("parameters", anything, REQUIRED, example="parameters: [20, 30, 40]"),
 )

@@ -9,21 +9,10 @@ from ktrdr.training.indicators.registry import REGISTRY, IndicatorType, Paramete
 from ktrdr.training.strategy.findings import Findings, Path, nearest, one_of, shown
 from ktrdr.training.strategy.keys import Check, Entries, Entry, Key, entries, read
 from ktrdr.training.strategy.model import Indicator, Scalar
-from ktrdr.training.strategy.names import check_id
-from ktrdr.training.strategy.values import choice, flag, not_yet, number, unsupported, whole
+from ktrdr.training.strategy.names import check_id, check_series
+from ktrdr.training.strategy.values import choice, flag, number, whole
 
 MOST_INDICATORS = 200
-
-#: Types of the language that may not be in the registry of this version. One that is registered counts as supported.
-# fmt: off
-LATER = frozenset((
-    "rsi", "roc", "momentum", "cci", "williamsr", "atr", "bollingerbandwidth", "squeezeintensity",
-    "simplemovingaverage", "sma", "weightedmovingaverage", "wma", "exponentialmovingaverage", "ema",
-    "distancefromma", "mfi", "obv", "vwap", "volumeratio", "parabolicsar", "zigzag", "macd", "adx",
-    "stochastic", "bollingerbands", "bbands", "keltnerchannels", "donchianchannels", "supertrend", "ichimoku",
-    "aroon", "fishertransform", "rvi", "cmf", "adline",
-))
-# fmt: on
 
 #: Pairs of parameters of which the first must be smaller.
 ORDERED = (("fast_period", "slow_period"),)
@@ -50,14 +39,16 @@ def _read_indicator(id: str, entry: Entry, findings: Findings) -> Indicator | No
     type = _read_type(given.pop("type", None), entry.path, findings)
     if type is None:
         return None
-    section = read(_spread(given, type, findings), entry.path, _keys(type), findings)
+    section = read(_spread(given, type, findings), entry.path, keys_of(type), findings)
     params: dict[str, Scalar] = {name: section[name] for name in type.parameters}
     for low, high in ORDERED:
         smaller, larger = section[low], section[high]
         if smaller is not None and larger is not None and smaller >= larger:
             problem = f"{low} {smaller} is not smaller than {high} {larger}"
             findings.wrong(section.where(low), problem, f"a {low} below the {high}")
-    return None if len(findings.faults) > faults else Indicator(id=id, type=type.name, params=params)
+    if len(findings.faults) > faults:
+        return None
+    return Indicator(id=id, type=type.name, params=params, data_source=section["data_source"])
 
 
 def _read_type(entry: Entry | None, path: Path, findings: Findings) -> IndicatorType | None:
@@ -67,18 +58,16 @@ def _read_type(entry: Entry | None, path: Path, findings: Findings) -> Indicator
         findings.wrong(path, problem, "for example type: rsi")
         return None
     type = find(entry.value)
-    if type is None and entry.value.lower() in LATER:
-        findings.wrong(path, unsupported(entry.value), f"supported: {', '.join(sorted(REGISTRY))}")
-    elif type is None:
+    if type is None:
         known = [name for known in REGISTRY.values() for name in (known.name, *known.aliases)]
         fix = f"the nearest is {nearest(entry.value, known)!r}"
         findings.wrong(path, f"{shown(entry.value)} is not an indicator", fix)
     return type
 
 
-def _keys(type: IndicatorType) -> tuple[Key, ...]:
+def keys_of(type: IndicatorType) -> tuple[Key, ...]:
     keys = [Key(name, _check(parameter), parameter.default) for name, parameter in type.parameters.items()]
-    return (*keys, Key("data_source", not_yet(None, "the prices of the symbol itself"), None))
+    return (*keys, Key("data_source", check_series, None))
 
 
 def _check(parameter: Parameter) -> Check:
@@ -88,7 +77,7 @@ def _check(parameter: Parameter) -> Check:
         case "integer":
             return whole(int(max(low, -(10**9))), int(min(high, 10**9)))
         case "number":
-            return number(low, high, above_low=parameter.low_open)
+            return number(low, high, above_low=parameter.low_open, below_high=parameter.high_open)
         case "boolean":
             return flag
         case "choice":

@@ -23,7 +23,7 @@ def read_inputs(
 
     def read_input(value: Any, path: Path, findings: Findings) -> Any:
         faults = len(findings.faults)
-        section = read(entries(value, path, findings), path, _INPUT, findings)
+        section = read(entries(value, path, findings), path, INPUT, findings)
         if section.is_wrong:
             return WRONG
         if ("fuzzy_set" in section.given) == ("raw_indicator" in section.given):
@@ -72,7 +72,7 @@ def _timeframes(value: Any, path: Path, known: tuple[str, ...], findings: Findin
     return tuple(chosen)
 
 
-_INPUT = (
+INPUT = (
     Key("fuzzy_set", anything, None),
     Key("raw_indicator", anything, None),
     Key("timeframes", anything, REQUIRED, example="timeframes: all"),

@@ -6,10 +6,22 @@ import math
 from typing import Any
 
 from ktrdr.training.strategy.findings import WRONG, Findings, Path
-from ktrdr.training.strategy.keys import REQUIRED, Entries, Key, Section, entries, read, read_overlaid, read_variant
+from ktrdr.training.strategy.keys import (
+    REQUIRED,
+    Entries,
+    Key,
+    Section,
+    described,
+    entries,
+    read,
+    read_overlaid,
+    read_variant,
+    schema_of,
+)
 from ktrdr.training.strategy.model import EarlyStopping, Loss, LossName, Optimizer, OutputFormat, Scheduler, Training
+from ktrdr.training.strategy.schema import of_map, of_variants
 from ktrdr.training.strategy.sections.labels import DEFAULT, check_labels
-from ktrdr.training.strategy.values import choice, flag, number, switch, whole
+from ktrdr.training.strategy.values import any_case, choice, flag, number, switch, whole
 
 _LEARNING_RATE = number(0, 10, above_low=True)
 _WEIGHT_DECAY = number(0, 1)
@@ -23,12 +35,14 @@ _OPTIMIZERS: dict[str, tuple[Key, ...]] = {
     "sgd": (*_EVERY_OPTIMIZER, Key("momentum", _MOMENTUM, 0.9)),
     "rmsprop": (*_EVERY_OPTIMIZER, Key("momentum", _MOMENTUM, 0.0)),
 }
+_OPTIMIZER = Key("type", choice(*_OPTIMIZERS), REQUIRED, ("name",), "type: adam")
 _SCHEDULERS: dict[str, tuple[Key, ...]] = {
     "step": (Key("step_size", whole(1, 100_000), 30), Key("gamma", number(0, 1, above_low=True), 0.1)),
     "exponential": (Key("gamma", number(0, 1, above_low=True), 0.95),),
     "cosine": (),
     "reduce_on_plateau": (Key("factor", _FACTOR, 0.5), Key("patience", whole(0, 100_000), 5)),
 }
+_SCHEDULER = Key("type", choice(*_SCHEDULERS), REQUIRED, example="type: reduce_on_plateau")
 _EARLY_STOPPING = (
     Key("enabled", flag, True),
     Key("patience", whole(1, 100_000), 10),
@@ -59,22 +73,23 @@ def _variant(
     return read_variant(given, path, selector, variants, findings)
 
 
+@described(lambda: {"anyOf": [any_case(_OPTIMIZERS), of_variants(_OPTIMIZER, _OPTIMIZERS)]})
 def _optimizer(value: Any, path: Path, findings: Findings) -> Any:
     """The section: `learning_rate` and `weight_decay` may also stand beside it."""
-    selector = Key("type", choice(*_OPTIMIZERS), REQUIRED, ("name",), "type: adam")
-    section = _variant(value, path, selector, _OPTIMIZERS, findings)
+    section = _variant(value, path, _OPTIMIZER, _OPTIMIZERS, findings)
     return WRONG if section.is_wrong else section
 
 
+@described(lambda: {"anyOf": [schema_of(flag), any_case(_SCHEDULERS), of_variants(_SCHEDULER, _SCHEDULERS)]})
 def _scheduler(value: Any, path: Path, findings: Findings) -> Any:
     switched = switch(value)
     if switched is False:
         return None
-    selector = Key("type", choice(*_SCHEDULERS), REQUIRED, example="type: reduce_on_plateau")
-    section = _variant("reduce_on_plateau" if switched else value, path, selector, _SCHEDULERS, findings)
+    section = _variant("reduce_on_plateau" if switched else value, path, _SCHEDULER, _SCHEDULERS, findings)
     return WRONG if section.is_wrong else Scheduler(**section.values)
 
 
+@described(lambda: {"anyOf": [schema_of(flag), of_map(_EARLY_STOPPING)]})
 def _early_stopping(value: Any, path: Path, findings: Findings) -> Any:
     switched = switch(value)
     given = entries(value if switched is None else {"enabled": switched}, path, findings)
@@ -85,6 +100,7 @@ def _early_stopping(value: Any, path: Path, findings: Findings) -> Any:
     return EarlyStopping(**section.values) if is_enabled else None
 
 
+@described(lambda: of_map(_DATA_SPLIT))
 def _data_split(value: Any, path: Path, findings: Findings) -> Any:
     section = read(entries(value, path, findings), path, _DATA_SPLIT, findings)
     if section.is_wrong:
@@ -95,7 +111,7 @@ def _data_split(value: Any, path: Path, findings: Findings) -> Any:
     return shares
 
 
-_TRAINING = (
+TRAINING = (
     Key("epochs", whole(1, 100_000), 100),
     Key("batch_size", whole(1, 1_000_000), 32),
     Key("learning_rate", _LEARNING_RATE, 0.001),
@@ -118,7 +134,7 @@ def read_training(value: object, from_model: Entries, findings: Findings) -> Sec
     """The checked keys of `training`, laid over those of `model.training`."""
     path: Path = ("training",)
     given = entries(value, path, findings)
-    section = read_overlaid(from_model, given or {}, path, _TRAINING, findings)
+    section = read_overlaid(from_model, given or {}, path, TRAINING, findings)
     section.is_wrong |= given is None
     optimizer = section["optimizer"]
     for name in ("learning_rate", "weight_decay") if optimizer else ():

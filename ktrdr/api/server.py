@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import signal
 import socket
@@ -48,6 +49,7 @@ def serve(store: Store, settings: Settings) -> None:
     # uvicorn gives a signal on to whoever handled it before, once it has stopped: to stop on request is no failure.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
+    gc.freeze()  # what was imported stays: no collection between two requests has to walk through it
     _Server(config, app).run()
 
 

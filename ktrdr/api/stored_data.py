@@ -28,12 +28,13 @@ def find_prices(symbols: Sequence[str], timeframes: Sequence[str], reader: Reade
 
     Raises InvalidInputError for those without any.
     """
+    digests = reader.digests(symbols)
     found: dict[tuple[str, str], str] = {}
     faults = []
     for timeframe in timeframes:
         for number, symbol in enumerate(symbols):
             for source in (timeframe, *sources(timeframe)):
-                digest = found.get((symbol, source)) or reader.dataset_digest(symbol, source)
+                digest = digests.get((PRICES, symbol, source))
                 if digest is not None:
                     found[symbol, source] = digest
                     break
@@ -60,15 +61,16 @@ def context_of_strategy(strategy: Strategy) -> tuple[ReadSeries, ...]:
 
 def find_context(context: Sequence[ReadSeries], reader: Reader) -> References:
     """The data that the context series mean today. Raises InvalidInputError for those that were not imported."""
+    digests = reader.digests([one.declared.name for one in context]) if context else {}
     found, faults = [], []
     for one in context:
         name, frequency = one.declared.name, one.declared.frequency
         kind = PRICES if one.declared.kind == "symbol" else VALUES
-        digest = reader.dataset_digest(name, frequency, kind=kind)
+        digest = digests.get((kind, name, frequency))
         if digest is not None:
             found.append({"name": name, "digest": digest})
             continue
-        others = [d.timeframe for d in reader.datasets() if d.symbol == name and d.kind == kind]
+        others = sorted(timeframe for of, symbol, timeframe in digests if (of, symbol) == (kind, name))
         what = f"the context series {name!r} has not been imported with the frequency {frequency}"
         command = f"--symbol {name}" if kind == PRICES else f"--series {name} --frequency {frequency}"
         known = f"; imported are: {', '.join(others)}" if others else ""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +63,8 @@ class JobFilter:
 
 #: The kinds of datasets: prices of a symbol, and values of a context series.
 PRICES, VALUES = "prices", "values"
+#: (kind, symbol, timeframe) → the digest of the data that they mean.
+Digests = Mapping[tuple[str, str, str], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,10 +184,11 @@ class Reader:
         query = select(datasets).order_by(datasets.c.kind, datasets.c.symbol, datasets.c.timeframe)
         return [Dataset(**row._mapping) for row in self._rows(query)]
 
-    def dataset_digest(self, symbol: str, timeframe: str, *, kind: str = PRICES) -> str | None:
-        """The digest of the data that a symbol and timeframe (of values: a name and frequency) mean today."""
-        row = self._statements.dataset.run(self._cursor, kind=kind, symbol=symbol, timeframe=timeframe).fetchone()
-        return row[0] if row else None
+    def digests(self, symbols: Collection[str]) -> Digests:
+        """What the symbols (and names of value series) mean today, on whatever timeframe."""
+        values = {f"symbol_{number}": symbol for number, symbol in enumerate(symbols)}
+        rows = self._statements.digests_of(len(values)).run_with(self._cursor, values).fetchall()
+        return {row[:3]: row[3] for row in rows}
 
     def strategy_names(self) -> list[str]:
         return [row[0] for row in self._rows(select(strategies.c.name).order_by(strategies.c.name))]

@@ -65,6 +65,9 @@ class Statements:
     """Every prepared statement of the store, for one dialect."""
 
     def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._digests: dict[int, Prepared] = {}
+
         def prepare(statement: ClauseElement) -> Prepared:
             return Prepared(statement, dialect)
 
@@ -119,13 +122,6 @@ class Statements:
         self.expired_leases = prepare(
             select(leases.c.job_id, leases.c.lease_epoch).where(leases.c.expires_at < bindparam("now"))
         )
-        self.dataset = prepare(
-            select(datasets.c.digest).where(
-                datasets.c.kind == bindparam("kind"),
-                datasets.c.symbol == bindparam("symbol"),
-                datasets.c.timeframe == bindparam("timeframe"),
-            )
-        )
         self.delete_dataset = prepare(
             delete(datasets).where(
                 datasets.c.kind == bindparam("kind"),
@@ -137,3 +133,11 @@ class Statements:
         self.strategy = prepare(select(strategies.c.source).where(strategies.c.name == bindparam("name")))
         self.delete_strategy = prepare(delete(strategies).where(strategies.c.name == bindparam("name")))
         self.insert_strategy = prepare(insert(strategies))
+
+    def digests_of(self, symbols: int) -> Prepared:
+        """The digests of so many symbols, given as `symbol_0`, `symbol_1`, …: one look instead of one for each."""
+        if symbols not in self._digests:
+            names: list[BindParameter[str]] = [bindparam(f"symbol_{number}") for number in range(symbols)]
+            columns = (datasets.c.kind, datasets.c.symbol, datasets.c.timeframe, datasets.c.digest)
+            self._digests[symbols] = Prepared(select(*columns).where(datasets.c.symbol.in_(names)), self._dialect)
+        return self._digests[symbols]

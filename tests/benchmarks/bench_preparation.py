@@ -11,6 +11,7 @@ import json
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -78,7 +79,7 @@ def hourly_bars(count: int) -> pd.DataFrame:
     return pd.DataFrame(columns, index=pd.date_range("1900-01-01", periods=count, freq="h", tz="UTC", name="time"))
 
 
-def prepare(pipeline: TrainingPipeline, data: bytes) -> dict[str, float]:
+def prepare(pipeline: TrainingPipeline, file: Path) -> dict[str, float]:
     """Seconds of each stage, and of all of them."""
     seconds: dict[str, float] = {}
 
@@ -89,7 +90,7 @@ def prepare(pipeline: TrainingPipeline, data: bytes) -> dict[str, float]:
         return result
 
     began = time.perf_counter()
-    frames = stage("load_price_data", lambda: pipeline.load_price_data(lambda _: prices.from_bytes(data)))
+    frames = stage("load_price_data", lambda: pipeline.load_price_data(lambda _: prices.read(file)))
     indicators = stage("calculate_indicators", lambda: pipeline.calculate_indicators(frames))
     memberships = stage("generate_fuzzy_memberships", lambda: pipeline.generate_fuzzy_memberships(indicators))
     features = stage("engineer_features", lambda: pipeline.engineer_features(frames, indicators, memberships))
@@ -105,8 +106,10 @@ def measure(bars: int, labels: Mapping[str, Any]) -> None:
     reference = PriceReference(symbol="X", timeframe="1h", digest="0" * 64)
     specification = Specification(strategy=parsed, prices=(reference,), seed=1)
     pipeline = TrainingPipeline(specification, DeviceManager("cpu").capabilities())
-    data = prices.to_bytes(hourly_bars(bars))
-    rounds = [prepare(pipeline, data) for _ in range(ROUNDS)]
+    with tempfile.NamedTemporaryFile(suffix=".npy") as file:
+        file.write(prices.to_bytes(hourly_bars(bars)))
+        file.flush()
+        rounds = [prepare(pipeline, Path(file.name)) for _ in range(ROUNDS)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     print(json.dumps({name: median(one[name] for one in rounds) for name in rounds[0]} | {"peak_gb": peak}))
 

@@ -6,10 +6,14 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ktrdr.training.indicators.registry import Bars
 from ktrdr.training.labels.bar_labels import HOLD, Array, BarLabels, Positions
 from ktrdr.training.labels.events import automatic_threshold, cusum_events
+
+#: Counts of bars, at most the horizon and one: half the memory of positions.
+Steps = NDArray[np.int32]
 
 #: Bars worked on together: the tables of one block stay in the processor's cache, whatever the length of the series.
 _BLOCK = 1 << 14
@@ -38,24 +42,10 @@ def triple_barrier(
     below 0 it is automatic: `cusum_multiplier` standard deviations of the log returns within `fit_on`.
     """
     count = len(bars.close)
-    horizon = max_holding_period
-    volatility = _volatility(bars, vol_span, vol_method)
-    labelled = max(0, count - horizon)
-    here = np.arange(labelled)
-    close, expected = bars.close[:labelled], volatility[:labelled]
-
-    above = _first_reaching(bars.high, close * (1.0 + pt_multiplier * expected), horizon)
-    below = _first_reaching(-bars.low, -close * (1.0 - sl_multiplier * expected), horizon)
-    end = here + np.minimum(np.minimum(above, below), horizon)
-
-    returns = bars.close[end] / close - 1.0
-    direction = np.sign(returns)
-    untouched = (above > horizon) & (below > horizon)
-    direction[untouched & (np.abs(returns) < expected * np.sqrt(horizon) / 2.0)] = 0.0
-    direction[above < below] = 1.0
-    direction[below < above] = -1.0
-
-    known = ~np.isnan(expected)
+    labelled = max(0, count - max_holding_period)
+    volatility = _volatility(bars, vol_span, vol_method)[:labelled]
+    direction, steps = _outcomes(bars, volatility, pt_multiplier, sl_multiplier, max_holding_period)
+    known = ~np.isnan(volatility)
     fitted_until = 0
     if cusum_threshold is not None:
         if cusum_threshold <= 0.0:
@@ -65,8 +55,28 @@ def triple_barrier(
     values = np.full(count, np.nan)
     values[:labelled] = np.where(known, HOLD - direction, np.nan)
     ends = np.arange(count)
-    ends[:labelled] = np.where(known, end, here)
+    ends[:labelled] += np.where(known, steps, 0)
     return BarLabels(values, ends, uniqueness(values, ends) if compute_weights else None, fitted_until)
+
+
+def _outcomes(
+    bars: Bars, volatility: Array, pt_multiplier: float, sl_multiplier: float, horizon: int
+) -> tuple[Array, Steps]:
+    """For each bar of `volatility` whether the trade rises (1), falls (-1) or neither, and after how many bars it ends.
+
+    Needs `horizon` more bars than there are volatilities.
+    """
+    close = bars.close[: len(volatility)]
+    above = _first_reaching(bars.high, close * (1.0 + pt_multiplier * volatility), horizon)
+    below = _first_reaching(-bars.low, -close * (1.0 - sl_multiplier * volatility), horizon)
+    steps = np.minimum(np.minimum(above, below), horizon)
+    returns = bars.close[np.arange(len(close)) + steps] / close - 1.0
+    direction = np.sign(returns)
+    untouched = (above > horizon) & (below > horizon)
+    direction[untouched & (np.abs(returns) < volatility * np.sqrt(horizon) / 2.0)] = 0.0
+    direction[above < below] = 1.0
+    direction[below < above] = -1.0
+    return direction, steps
 
 
 def uniqueness(values: Array, ends: Positions) -> Array:
@@ -94,12 +104,12 @@ def _volatility(bars: Bars, span: int, method: str) -> Array:
     return pd.Series(np.log(bars.close)).diff().ewm(span=span).std().to_numpy()
 
 
-def _first_reaching(values: Array, bounds: Array, horizon: int) -> Positions:
+def _first_reaching(values: Array, bounds: Array, horizon: int) -> Steps:
     """For each bar i of `bounds`, the smallest h in 1..horizon with values[i + h] >= bounds[i]; else horizon + 1.
 
     Needs len(values) >= len(bounds) + horizon.
     """
-    steps = np.empty(len(bounds), dtype=np.int64)
+    steps = np.empty(len(bounds), dtype=np.int32)
     for start in range(0, len(bounds), _BLOCK):
         block = bounds[start : start + _BLOCK]
         ahead = values[start + 1 : start + len(block) + horizon]

@@ -99,15 +99,15 @@ def _train(job: Train, pipe: Connection, token: CountingToken) -> Ended:
     def tell(progress: Progress) -> None:
         nonlocal latest, last_batch_sent
         match progress:
-            case StageStarted():
-                token.begin_stage()
-                latest = progress
             case BatchFinished():
                 latest = progress  # put into words only if it is asked for: a batch takes a quarter of a millisecond
                 now = time.monotonic()
                 if now - last_batch_sent < BATCH_SECONDS:
                     return
                 last_batch_sent = now
+            case StageStarted():
+                token.begin_stage()
+                latest = progress
         pipe.send(progress)
 
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -233,3 +234,9 @@ def test_a_check_of_a_section_carries_the_schema_that_it_is_given() -> None:
 
     assert of_map((Key("word", check, REQUIRED),))["properties"]["word"] == {"type": "string"}
     assert of_map((Key("word", lambda value, path, findings: value, REQUIRED),))["properties"]["word"] == {}
+
+
+def test_the_schema_that_is_shipped_is_the_current_one() -> None:
+    """Made anew with: ktrdr strategy schema --json > ktrdr/sample/strategy.schema.json"""
+    shipped = Path(sample.__file__).with_name("strategy.schema.json").read_text("utf-8")
+    assert json.loads(shipped) == file_schema()

@@ -6,12 +6,11 @@ Imports the sections' tables and the model.
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 from typing import NamedTuple
 
 from ktrdr.training.strategy.findings import Findings, Path, one_of, shown
 from ktrdr.training.strategy.keys import Section
-from ktrdr.training.strategy.model import Input, Mlp, Model, ModelFeatures, Recurrent
+from ktrdr.training.strategy.model import Input, Model, ModelFeatures, Recurrent
 from ktrdr.training.strategy.names import FeatureColumn, columns_of, with_lags
 from ktrdr.training.strategy.sections.context import Context
 from ktrdr.training.strategy.sections.data import Data
@@ -19,6 +18,7 @@ from ktrdr.training.strategy.sections.fuzzy_sets import FuzzySets
 from ktrdr.training.strategy.sections.indicators import Indicators
 from ktrdr.training.strategy.sections.labels import KINDS
 from ktrdr.training.strategy.sections.training import LOSS_PARAMETERS, LOSSES
+from ktrdr.training.strategy.summary import parameter_count
 
 #: 50 million weights and their optimizer state fill 800 MB; a trading model has thousands.
 MOST_WEIGHTS = 50_000_000
@@ -78,10 +78,11 @@ def check_features(
     if count > MOST_FEATURES:
         findings.wrong(("nn_inputs",), f"they make {count} features", f"at most {MOST_FEATURES}")
     elif model is not None:
-        weights = _weights(count, model)
+        weights = parameter_count(model, inputs=count, outputs=1)
         if weights > MOST_WEIGHTS:
-            problem = f"the network would have {weights} weights"
-            findings.wrong(("model", "architecture", "hidden_layers"), problem, f"at most {MOST_WEIGHTS}")
+            key = "hidden_size" if isinstance(model.architecture, Recurrent) else "hidden_layers"
+            problem = f"the network would have at least {weights} weights"
+            findings.wrong(("model", "architecture", key), problem, f"at most {MOST_WEIGHTS}")
 
 
 def without_idle_scaling(inputs: tuple[Input, ...], model: Model, findings: Findings) -> Model:
@@ -110,15 +111,6 @@ def _check_names(columns: list[FeatureColumn], findings: Findings) -> None:
         problem = f"the feature {column.name!r} is given by {by} already"
         where: Path = () if input is None else ("nn_inputs", input)
         findings.wrong(where, problem, "leave this input out, or rename its fuzzy set")
-
-
-def _weights(inputs: int, model: Model) -> int:
-    """About how many weights the network has."""
-    match model.architecture:
-        case Mlp(hidden_layers=layers):
-            return sum(a * b for a, b in pairwise((inputs, *layers, 3)))
-        case Recurrent(hidden_size=size, num_layers=layers_count):
-            return 4 * size * (inputs + size + 2 * size * (layers_count - 1))
 
 
 class Used(NamedTuple):

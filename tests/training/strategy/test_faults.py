@@ -251,7 +251,7 @@ FAULTS = [
     ({"model.architecture.activation": "swish"}, "model.architecture.activation: 'swish' is not known here"),
     (
         {"model.architecture.hidden_layers": [8192, 8192]},
-        "model.architecture.hidden_layers: the network would have 67158016 weights (at most 50000000)",
+        "model.architecture.hidden_layers: the network would have at least 67158017 weights (at most 50000000)",
     ),
     ({"model.features": {"lookback_periods": -1}}, "model.features.lookback_periods: -1 is out of range"),
     ({"model.features": {"lookback_periods": 1.0}}, "model.features.lookback_periods: 1.0 is not a whole number"),
@@ -406,3 +406,8 @@ def test_too_many_features_are_refused() -> None:
     inputs = [{"fuzzy_set": name, "timeframes": "all"} for name in sets]
     with_inputs = {"fuzzy_sets": sets, "nn_inputs": [*inputs]}
     assert "nn_inputs: they make 2050 features (at most 2000)" in faults_of(with_inputs)
+
+
+def test_a_recurrent_network_that_is_too_large_is_told_at_its_own_key() -> None:
+    (fault,) = faults_of({"model": {"type": "lstm", "architecture": {"hidden_size": 4096, "num_layers": 2}}})
+    assert fault.startswith("model.architecture.hidden_size: the network would have at least ")

@@ -28,11 +28,12 @@ def test_the_api_stops_within_two_seconds_although_a_stream_is_open(own_service:
         with httpx2.stream(
             "GET", f"{own_service.url}/api/v1/events", headers={"Accept": "text/event-stream"}
         ) as stream:
-            lines.extend(stream.iter_lines())  # raises if the stream does not end as HTTP says it must
+            for line in stream.iter_lines():  # raises if the stream does not end as HTTP says it must
+                lines.append(line)  # seen by the test while the stream is open
 
     with ThreadPoolExecutor(1) as reader:
         reading = reader.submit(read)
-        wait_until(lambda: lines or reading.running())
+        wait_until(lambda: lines or reading.done())
         began = time.monotonic()
         assert own_service.stop("serve") == 0
         assert time.monotonic() - began < 2

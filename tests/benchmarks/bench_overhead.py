@@ -20,7 +20,7 @@ from benchmarks.figures import figure
 from running_service import RunningService
 from strategies import trend_follower
 
-ROUNDS, EPOCHS = 25, 40
+ROUNDS, EPOCHS = 13, 100
 
 BARE = """
 import sys, time, json

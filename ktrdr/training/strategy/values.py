@@ -94,10 +94,8 @@ def flag(value: Any, path: Path, findings: Findings) -> Any:
     return findings.wrong(path, f"{shown(value)} is not a switch", "true or false") if switched is None else switched
 
 
-def choice(
-    *names: str, later: Sequence[str] = (), synonyms: Mapping[str, str] | None = None, exact: bool = False
-) -> Check:
-    """One of the names, whatever the case of the letters unless `exact`. Those in `later` get a fault that says so."""
+def choice(*names: str, synonyms: Mapping[str, str] | None = None, exact: bool = False) -> Check:
+    """One of the names, whatever the case of the letters unless `exact`."""
     meanings = {name: name for name in names} | dict(synonyms or {})
     if not exact:
         meanings = {word.lower(): name for word, name in meanings.items()}
@@ -109,26 +107,8 @@ def choice(
         word = value if exact else value.lower()
         if word in meanings:
             return meanings[word]
-        if word in later:
-            return findings.wrong(path, unsupported(value), f"supported: {', '.join(names)}")
         fix = f"{one_of(names)}; the nearest is {nearest(value, meanings)!r}"
         return findings.wrong(path, f"{shown(value)} is not known here", fix)
-
-    return check
-
-
-def unsupported(value: object) -> str:
-    return f"{shown(value)} is not supported by this version yet"
-
-
-def not_yet(harmless: object, supported: str) -> Check:
-    """For a key of the language that this version cannot honour: only the value that asks for nothing is right."""
-
-    @described({"const": harmless})
-    def check(value: Any, path: Path, findings: Findings) -> Any:
-        if type(value) is type(harmless) and value == harmless:
-            return value
-        return findings.wrong(path, unsupported(value), f"supported: {supported}")
 
     return check
 

@@ -9,7 +9,7 @@ import select
 from multiprocessing.connection import Connection
 from typing import Any
 
-from ktrdr.worker.child import RequestLook, run_child
+from ktrdr.worker.child import Request, RequestLook, run_child
 from ktrdr.worker.messages import Cancel, Train
 
 
@@ -18,11 +18,11 @@ def look_into_pipe(_job: Train, pipe: Connection[Any, Any]) -> RequestLook:
     poll = select.poll()
     poll.register(pipe.fileno(), select.POLLIN)
 
-    def look() -> float | None:
+    def look() -> Request | None:
         if not poll.poll(0):
             return None
         message = pipe.recv()
-        return message.requested_at if isinstance(message, Cancel) else None
+        return Request(message.requested_at) if isinstance(message, Cancel) else None
 
     return look
 

@@ -1,125 +1,120 @@
-"""The worker protocol of the API, as calls that answer or say that the lease is lost. Imports httpx2.
+"""The worker protocol of the service, call by call. Imports the connection and jobs.
 
-A call that gets no answer (no connection, a time-out, a server that restarts) is repeated until it gets one, with
-growing pauses: the API recognises what it has seen before, so nothing is lost and nothing happens twice.
+Every call may be repeated, and is, until it is answered; each raises LeaseLostError, RefusedError and GivenUpError.
 """
 
 from __future__ import annotations
 
-import logging
-import random
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
+from host_worker.connection import Connection, GivenUp, GivenUpError
+from host_worker.outbox import Batch
 from ktrdr.jobs.codec import event_data
-from ktrdr.jobs.events import CancelOutcome, JobCompleted, JobFailed, ProgressEvent
+from ktrdr.jobs.events import CancelOutcome, JobCompleted, JobFailed
 
-logger = logging.getLogger(__name__)
-
-FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 5.0
-#: Beyond any long poll; a connection that is silent for longer is dead.
-_TIMEOUT = httpx2.Timeout(15.0, read=60.0)
+#: The service takes this much of a file at once.
+CHUNK_BYTES = 8 * 1024 * 1024
+_PIECE_BYTES = 65_536
 
 
-class LeaseLostError(Exception):
-    """The job is no longer this worker's."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """Who asks for jobs, and what with."""
 
+    name: str
+    capabilities: Mapping[str, Any]
+    numeric_profile: Mapping[str, Any]
 
-class RefusedError(Exception):
-    """The API does not accept what was sent, and would not if it were sent again."""
-
-
-class WorkerStoppedError(Exception):
-    """The worker is to stop, and the API could not be reached meanwhile."""
-
-
-class Api:
-    """A connection to the API for one thread."""
-
-    def __init__(self, url: str, stopping: threading.Event) -> None:
-        self._http = httpx2.Client(base_url=f"{url.rstrip('/')}/api/v1", timeout=_TIMEOUT)
-        self._stopping = stopping
-
-    def claim(
-        self, *, worker: str, capabilities: Mapping[str, Any], numeric_profile: Mapping[str, Any], wait: float
-    ) -> dict[str, Any] | None:
-        """The next job with everything that it needs; None if there was none for `wait` seconds."""
-        body = {
-            "worker": worker,
-            "capabilities": dict(capabilities),
-            "numeric_profile": dict(numeric_profile),
-            "wait": wait,
+    def as_body(self) -> dict[str, Any]:
+        return {
+            "worker": self.name,
+            "capabilities": dict(self.capabilities),
+            "numeric_profile": dict(self.numeric_profile),
         }
-        answer = self._call("POST", "/leases", json=body)
-        claimed: dict[str, Any] | None = answer.json() if answer.status_code == 200 else None
-        return claimed
-
-    def prices(self, digest: str) -> bytes:
-        return self._call("GET", f"/prices/{digest}").content
-
-    def close(self) -> None:
-        self._http.close()
-
-    def _call(self, method: str, path: str, **content: Any) -> httpx2.Response:
-        """The answer to a request, however often it has to be sent.
-
-        Raises LeaseLostError, RefusedError, and WorkerStoppedError.
-        """
-        pause = FIRST_PAUSE_SECONDS
-        while True:
-            try:
-                answer = self._http.request(method, path, **content)
-            except httpx2.TransportError as error:
-                trouble = str(error) or type(error).__name__
-            else:
-                if answer.status_code < 400:
-                    return answer
-                if answer.status_code < 500:
-                    raise _refusal(answer)
-                trouble = f"status {answer.status_code}"
-            logger.warning("%s %s: %s; trying again", method, path, trouble)
-            if self._stopping.wait(random.uniform(pause / 2, pause)):
-                raise WorkerStoppedError(trouble)
-            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
 
+def claim(
+    connection: Connection, worker: Worker, claim_id: str, *, wait: float, given_up: GivenUp
+) -> dict[str, Any] | None:
+    """The next job with everything that it needs; None if there was none for `wait` seconds.
+
+    Asked again under the same `claim_id`, the service gives the same job as before.
+    """
+    answer = connection.request(
+        "POST",
+        "/leases",
+        json={**worker.as_body(), "claim_id": claim_id, "wait": wait},
+        timeout=httpx2.Timeout(wait + 10.0, connect=5.0),
+        given_up=given_up,
+    )
+    claimed: dict[str, Any] | None = answer.json() if answer.status_code == 200 else None
+    return claimed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """One attempt at one job, as the API knows it."""
+    """One lease on a job."""
 
-    def __init__(self, api: Api, claimed: Mapping[str, Any]) -> None:
-        self._api = api
-        self._path = f"/leases/{claimed['job_id']}/{claimed['lease_epoch']}"
-        #: Events that the API has accepted.
-        self._reported = 0
+    connection: Connection
+    job_id: str
+    epoch: int
+    #: How long the service waits for a renewal.
+    seconds: float
+    given_up: GivenUp
 
-    def report(self, events: Sequence[ProgressEvent]) -> None:
+    @property
+    def path(self) -> str:
+        return f"/leases/{self.job_id}/{self.epoch}"
+
+    def report(self, batch: Batch) -> None:
         """Hands in events, in the order in which they happened."""
-        body = {
-            "first": self._reported,
-            "events": [{"type": type(event).__name__, "data": event_data(event)} for event in events],
-        }
-        self._api._call("POST", f"{self._path}/events", json=body)
-        self._reported += len(events)
+        events = [{"type": type(event).__name__, "data": event_data(event)} for event in batch.events]
+        self._send("POST", "/events", json={"first": batch.first, "events": events})
 
     def renew(self) -> None:
-        self._api._call("POST", f"{self._path}/renew")
+        self._send("POST", "/renew", timeout=max(1.0, self.seconds / 3))
+
+    def regain(self, worker: Worker) -> int:
+        """The epoch of a new lease, under which the attempt goes on; nobody else has taken the job meanwhile."""
+        return int(self._send("POST", "/regain", json=worker.as_body()).json()["lease_epoch"])
 
     def cancellation(self, *, wait: float) -> float | None:
         """Seconds since a cancellation was requested; None if there was no request for `wait` seconds."""
-        answer = self._api._call("GET", f"{self._path}/cancellation", params={"wait": wait})
+        timeout = wait + max(1.0, self.seconds / 6)
+        answer = self._send("GET", "/cancellation", params={"wait": wait}, timeout=timeout)
         return float(answer.json()["age_seconds"]) if answer.status_code == 200 else None
 
-    def upload(self, file: Path) -> None:
-        self._api._call("PUT", f"{self._path}/model/{file.name}", content=file.read_bytes())
+    def uploaded(self, digest: str) -> tuple[int, bool]:
+        """How many bytes of a file the service has, and whether that is all of it."""
+        return _upload_state(self._send("GET", f"/uploads/{digest}"))
 
-    def complete(self, completed: JobCompleted) -> str:
-        """Ends the job with the model uploaded before; returns the job's status, which a cancellation can decide."""
-        return self._end("complete", {"data": event_data(completed)})
+    def append(self, digest: str, file: Path, offset: int, given_up: GivenUp) -> tuple[int, bool]:
+        """Sends the next part of a file, once; then as `uploaded`. Raises NoAnswerError too."""
+        length = file.stat().st_size
+        size = min(CHUNK_BYTES, length - offset)
+        answer = self.connection.request_once(
+            "PATCH",
+            f"{self.path}/uploads/{digest}",
+            content=_pieces(file, offset, size, given_up),
+            headers={
+                "Content-Length": str(size),
+                "Content-Type": "application/octet-stream",
+                "Upload-Offset": str(offset),
+                "Upload-Length": str(length),
+            },
+            # Of a large file the service takes a while to compute the digest.
+            timeout=httpx2.Timeout(10.0, read=60.0),
+        )
+        return _upload_state(answer)
+
+    def complete(self, completed: JobCompleted, files: Mapping[str, str]) -> str:
+        """Ends the job with the files uploaded before; returns its status, which a cancellation can decide."""
+        return self._end("complete", {"data": event_data(completed), "files": dict(files)})
 
     def fail(self, failed: JobFailed) -> str:
         return self._end("fail", {"data": event_data(failed)})
@@ -132,14 +127,26 @@ class Lease:
         return self._end("release", {"message": message})
 
     def _end(self, how: str, body: Mapping[str, Any]) -> str:
-        return str(self._api._call("POST", f"{self._path}/{how}", json=body).json()["status"])
+        # A large model takes a while to be put together and checked.
+        return str(self._send("POST", f"/{how}", json=body, timeout=60.0).json()["status"])
+
+    def _send(self, method: str, path: str, **content: Any) -> httpx2.Response:
+        return self.connection.request(
+            method, self.path + path, given_up=self.given_up, longest_pause=self.seconds / 3, **content
+        )
 
 
-def _refusal(answer: httpx2.Response) -> Exception:
-    kind = answer.headers.get("content-type", "")
-    problem = answer.json() if kind.startswith("application/problem+json") else {}
-    detail = str(problem.get("detail") or f"{answer.status_code} {answer.text[:500]}")
-    if problem.get("errors"):
-        detail += ": " + "; ".join(f"{error['path']} {error['detail']}" for error in problem["errors"])
-    is_lost = problem.get("type", "").endswith((":lease-lost", ":unknown-job"))
-    return LeaseLostError(detail) if is_lost else RefusedError(detail)
+def _upload_state(answer: httpx2.Response) -> tuple[int, bool]:
+    state = answer.json()
+    return int(state["offset"]), bool(state["complete"])
+
+
+def _pieces(file: Path, offset: int, size: int, given_up: GivenUp) -> Iterator[bytes]:
+    with file.open("rb") as content:
+        content.seek(offset)
+        while size > 0:
+            if given_up():
+                raise GivenUpError(f"the upload of {file.name}")
+            piece = content.read(min(size, _PIECE_BYTES))
+            size -= len(piece)
+            yield piece

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from ktrdr.jobs.events import Instant
 
 Clock = Callable[[], datetime]
+#: A look may miss what is recorded already but not committed yet.
+_LONGEST_COMMIT_SECONDS = 1.0
 
 
 def system_clock() -> datetime:
@@ -28,6 +30,16 @@ def to_instant(moment: datetime) -> Instant:
 
 def from_instant(instant: Instant) -> datetime:
     return datetime.fromisoformat(instant)
+
+
+def steady_moment(age_seconds: float, *, after: float, now: float) -> float | None:
+    """Where on the steady clock (time.monotonic) something lies that is so old by a wall clock; None if it cannot be.
+
+    It lies between the last look that did not find it yet, `after`, and the one that did, `now`. An age that leads
+    elsewhere was measured with a clock that was set in between, or with two that disagree.
+    """
+    moment = now - age_seconds
+    return moment if after - _LONGEST_COMMIT_SECONDS <= moment <= now + _LONGEST_COMMIT_SECONDS else None
 
 
 def later(instant: Instant, seconds: float) -> Instant:

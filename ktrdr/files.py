@@ -1,4 +1,4 @@
-"""Content-addressed files: price data under the SHA-256 of its bytes, models under the SHA-256 of their list of sums.
+"""Content-addressed files: prices and checkpoints under the SHA-256 of their bytes, models under that of their sums.
 
 Imports the standard library only. A file appears under its name whole and synced, or not at all.
 """
@@ -31,13 +31,25 @@ class Prices:
         digest = sha256(data).hexdigest()
         target = self.path(digest)
         if not target.exists():
-            with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".", delete=False) as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(file.name).replace(target)
-            sync_folder(self._folder)
+            write_whole(target, data)
         return digest
+
+
+class Checkpoints:
+    """The checkpoints of jobs: one file per digest, for as long as a job may need it."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+
+    def path(self, digest: str) -> Path:
+        """Where the checkpoint with this digest lies, if it is here."""
+        return self.folder / f"{checked_digest(digest)}.safetensors"
+
+    def adopt(self, file: Path, digest: str) -> None:
+        """Moves a complete, synced file of the same file system to the place of its digest."""
+        file.replace(self.path(digest))
+        sync_folder(self.folder)
 
 
 class Models:
@@ -66,6 +78,20 @@ def checked_digest(digest: str) -> str:
     if not _DIGEST.fullmatch(digest):
         raise ValueError(f"{digest[:80]!r} is not a SHA-256 digest")
     return digest
+
+
+def write_whole(target: Path, data: bytes) -> None:
+    """Writes a file that appears under its name whole and synced, or not at all. Raises OSError."""
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as file:
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).replace(target)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)  # half a file takes room where there is none
+            raise
+    sync_folder(target.parent)
 
 
 def sync_folder(folder: Path) -> None:

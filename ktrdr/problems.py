@@ -13,6 +13,7 @@ from ktrdr.jobs.refusals import (
     IdempotencyKeyError,
     JobFinishedError,
     LeaseLostError,
+    MissingReportError,
     NotQueuedError,
     RefusalError,
     StaleVersionError,
@@ -88,12 +89,18 @@ def unavailable(detail: str) -> Problem:
     )
 
 
+def storage_full(detail: str, fix: str) -> Problem:
+    title = "There is no room to write this"
+    return Problem("storage-full", 507, title, f"{detail}; nothing was changed", f"{fix}, then ask again")
+
+
 #: Refusal → the last part of the problem's type, and its status.
 _REFUSALS: dict[type[RefusalError], tuple[str, int]] = {
     UnknownJobError: ("unknown-job", 404),
     JobFinishedError: ("job-finished", 409),
     LeaseLostError: ("lease-lost", 409),
     NotQueuedError: ("not-queued", 409),
+    MissingReportError: ("missing-report", 409),
     StaleVersionError: ("stale-version", 409),
     IdempotencyKeyError: ("idempotency-key-reused", 422),
 }

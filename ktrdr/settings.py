@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ class Settings:
     default_target: Target
     slots: int
     lease_seconds: float
+    #: What every request to the API must carry; None = nothing.
+    token: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class Setting:
     read: Callable[[str], Any]
     #: What a right value looks like.
     expected: str
+    #: Never shown.
+    is_secret: bool = False
 
 
 def _default_home(_: Mapping[str, Any]) -> Path:
@@ -64,6 +69,12 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return read
 
 
+def _token(text: str) -> str:
+    if not re.fullmatch(r"[!-~]{16,500}", text):
+        raise ValueError("not a token")
+    return text
+
+
 def _bounded(low: float, high: float) -> Callable[[str], float]:
     def read(text: str) -> float:
         value = float(text)
@@ -83,6 +94,12 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
 
     return read
 
+
+#: The switch that users of this format know from elsewhere, for a default target that nothing else says.
+HOST_SWITCH = "USE_TRAINING_HOST_SERVICE"
+_SWITCH = dict.fromkeys(("1", "true", "yes", "on"), Target.HOST) | dict.fromkeys(
+    ("0", "false", "no", "off"), Target.LOCAL
+)
 
 #: Field of `Settings` → what it is. Later defaults may use earlier values.
 SETTINGS: dict[str, Setting] = {
@@ -119,6 +136,10 @@ SETTINGS: dict[str, Setting] = {
         "KTRDR_LEASE_SECONDS", "a worker not heard of for so long counts as lost", lambda _: 15.0,
         _bounded(0.5, 3600), "0.5 to 3600 seconds",
     ),
+    "token": Setting(
+        "KTRDR_TOKEN", "what the API wants of every client, and what clients and host workers send", lambda _: None,
+        _token, "16 to 500 visible ASCII characters, for example from: openssl rand -hex 32", is_secret=True,
+    ),
 }  # fmt: skip
 
 
@@ -126,17 +147,20 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings that the environment gives. Raises InvalidInputError with every wrong variable."""
     values: dict[str, Any] = {}
     faults: list[Fault] = []
-    for field, setting in SETTINGS.items():
+    for name, setting in SETTINGS.items():
         text = environment.get(setting.variable, "").strip()
         try:
-            values[field] = setting.read(text) if text else setting.default(values)
+            values[name] = setting.read(text) if text else setting.default(values)
         except ValueError:
-            faults.append(Fault((setting.variable,), f"{text!r} is not possible", f"give {setting.expected}"))
-            values[field] = setting.default(values)
-    if "KTRDR_DEFAULT_TARGET" not in environment and environment.get("USE_TRAINING_HOST_SERVICE"):
-        # The switch that this format's users know from elsewhere.
-        wanted = environment["USE_TRAINING_HOST_SERVICE"].strip().lower()
-        values["default_target"] = Target.HOST if wanted in ("1", "true", "yes", "on") else Target.LOCAL
+            given = "its value" if setting.is_secret else repr(text)
+            faults.append(Fault((setting.variable,), f"{given} is not possible", f"give {setting.expected}"))
+            values[name] = setting.default(values)
+    switch = environment.get(HOST_SWITCH, "").strip()
+    if switch and not environment.get(SETTINGS["default_target"].variable, "").strip():
+        if switch.lower() in _SWITCH:
+            values["default_target"] = _SWITCH[switch.lower()]
+        else:
+            faults.append(Fault((HOST_SWITCH,), f"{switch!r} is not possible", "give true or false"))
     if faults:
         raise InvalidInputError(faults)
     return Settings(**values)

@@ -8,6 +8,7 @@ from pathlib import Path
 from jobs.job_builders import COMPLETED, EPOCH, FINISHED, STARTED, SUBMITTED
 
 from ktrdr.jobs import decide
+from ktrdr.jobs.decide import Claimant
 from ktrdr.jobs.events import JobId
 from ktrdr.jobs.identity import make_job_id
 from ktrdr.store import Store, leases, open_store
@@ -38,7 +39,7 @@ def write_log(home: Path) -> Store:
         transaction.change(job_id, lambda state: decide.submit(state, submitted), actor="client:anna")
 
     def claim(transaction: Transaction) -> None:
-        leases.claim_next(transaction, worker="w1", worker_kind="local", capabilities={}, numeric_profile={})
+        leases.claim_next(transaction, Claimant(worker="w1", kind="local", capabilities={}, numeric_profile={}))
 
     def complete(transaction: Transaction) -> None:
         submit(transaction, COMPLETED_JOB)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,10 @@ def wait_until(condition: Callable[[], Any], *, seconds: float = PATIENCE_SECOND
 class RunningService:
     """The parts `serve`, `worker`, `scheduler` and `host-worker`, each started when a test asks for it."""
 
-    def __init__(self, home: Path, **settings: str) -> None:
+    def __init__(self, home: Path, *, prefix: Sequence[str] = (), **settings: str) -> None:
         self.home = home
+        #: What every part's command begins with.
+        self.prefix = prefix
         self.port = free_port("127.0.0.1")
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment: dict[str, str] = {
@@ -49,16 +51,20 @@ class RunningService:
 
     def start(self, *parts: str, **environment: str) -> None:
         for part in parts:
-            with (self.home.parent / f"{part}.log").open("ab") as log:
-                self.processes[part] = subprocess.Popen(
-                    [sys.executable, "-m", "ktrdr", part],
-                    env=self.environment | environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                )
+            self.start_as(part, part, **environment)
         if "serve" in parts:
             self.wait_until_serving()
+
+    def start_as(self, name: str, part: str, **environment: str) -> None:
+        """Starts a part under a name of its own, beside others of its kind; waits for nothing."""
+        with (self.home.parent / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [*self.prefix, sys.executable, "-m", "ktrdr", part],
+                env=self.environment | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
 
     def wait_until_serving(self) -> None:
         def answers() -> bool:

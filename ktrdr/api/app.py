@@ -11,21 +11,24 @@ from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from ktrdr.api.access import TokenRequired
 from ktrdr.api.compute import Compute
 from ktrdr.api.context import Context
 from ktrdr.api.openapi import document
 from ktrdr.api.routes import OPERATIONS
 from ktrdr.api.submissions import StrategyCache
 from ktrdr.api.watch import LogWatch
+from ktrdr.disk import trouble_of
 from ktrdr.jobs.refusals import RefusalError
-from ktrdr.problems import Problem, from_refusal, invalid, unavailable
+from ktrdr.problems import Problem, from_refusal, invalid, storage_full, unavailable
 from ktrdr.settings import Settings
 from ktrdr.store import Store
-from ktrdr.store.database import DatabaseBusyError
+from ktrdr.store.database import DatabaseBusyError, DatabaseUnwritableError
 from ktrdr.store.group_commit import GroupCommit
 from ktrdr.training.faults import InvalidInputError
 
@@ -59,11 +62,14 @@ def create_app(store: Store, settings: Settings) -> Starlette:
     routes = [Route(operation.path, operation.handler, methods=[operation.method]) for operation in OPERATIONS]
     return Starlette(
         routes=[*routes, Route("/openapi.json", _openapi)],
+        middleware=[Middleware(TokenRequired, token=settings.token)] if settings.token else [],
         lifespan=lifespan,
         exception_handlers={
             Problem: _give_problem,
             RefusalError: lambda request, error: _give_problem(request, from_refusal(error)),
             DatabaseBusyError: lambda request, error: _give_problem(request, unavailable(str(error))),
+            DatabaseUnwritableError: _give_unwritable,
+            OSError: _give_disk_trouble,
             InvalidInputError: lambda request, error: _give_problem(request, invalid(error.faults)),
             HTTPException: _give_http_error,
             Exception: _give_unexpected,
@@ -99,6 +105,20 @@ def _give_http_error(request: Request, error: Exception) -> Response:
             headers=dict(error.headers or {}),
         )
     )
+
+
+def _give_unwritable(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, DatabaseUnwritableError):
+        raise error
+    return _response(storage_full(str(error), error.fix))
+
+
+def _give_disk_trouble(request: Request, error: Exception) -> Response:
+    """A file that did not fit, wherever it was written."""
+    trouble = trouble_of(error, request.app.state.context.store.home) if isinstance(error, OSError) else None
+    if trouble is None:
+        raise error  # a mistake of the service
+    return _response(storage_full(trouble.detail, trouble.fix))
 
 
 def _give_unexpected(_request: Request, _error: Exception) -> Response:

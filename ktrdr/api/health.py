@@ -11,7 +11,7 @@ from ktrdr import __version__
 from ktrdr.api.context import context_of
 from ktrdr.store.log import Transaction
 
-#: Below this much free space new work is refused before SQLite fails in the middle of something.
+#: Below this much free space the service says that it is not ready, before anything fails for want of it.
 LEAST_FREE_BYTES = 50_000_000
 
 

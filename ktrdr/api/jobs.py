@@ -8,13 +8,14 @@ import secrets
 import time
 from collections.abc import Sequence
 from typing import Annotated
+from zlib import crc32
 
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ktrdr.api.context import actor_of, context_of, job_id_of
-from ktrdr.api.requests import Body, read_json, read_json_and_digest, read_query
+from ktrdr.api.requests import Body, has_body, read_json, read_json_and_digest, read_query
 from ktrdr.api.submissions import JobRequest, prepare
 from ktrdr.api.views import JobPage, job_detail, job_view
 from ktrdr.clock import to_instant
@@ -56,10 +57,7 @@ class CancelRequest(Body):
 
 async def submit(request: Request) -> Response:
     """Accepts a training: 202 with the job, which waits for a worker now."""
-    context = context_of(request)
-    key = request.headers.get("idempotency-key")
-    if key is not None and not 0 < len(key) <= 255:
-        raise invalid([Fault(("Idempotency-Key",), f"has {len(key)} characters", "1 to 255")])
+    context, key = context_of(request), idempotency_key_of(request)
 
     def resolve(asked: JobRequest, digest: str) -> JobSubmitted:
         return prepare(
@@ -87,12 +85,31 @@ async def submit(request: Request) -> Response:
 def submit_once(transaction: Transaction, submitted: JobSubmitted, actor: str) -> JobState:
     """Creates the job, or finds the one that the same request created before."""
     key = submitted.idempotency_key
-    known = find_job_by_key(transaction, key) if key else None
-    if known is not None and key:
-        job_id, digest = known
-        if digest != submitted.request_digest:
-            raise IdempotencyKeyError(key, job_id)
-        return transaction.state(job_id)
+    known = find_same(transaction, key, submitted.request_digest) if key else None
+    return known or create_job(transaction, submitted, actor)
+
+
+def idempotency_key_of(request: Request) -> str | None:
+    """The key under which a repeated request shall be recognised. Raises a problem for one that cannot be kept."""
+    key = request.headers.get("idempotency-key")
+    if key is not None and not 0 < len(key) <= 255:
+        raise invalid([Fault(("Idempotency-Key",), f"has {len(key)} characters", "1 to 255")])
+    return key
+
+
+def find_same(transaction: Transaction, key: str, request_digest: str) -> JobState | None:
+    """The job that the same request created before. Raises IdempotencyKeyError if the key was used for another."""
+    known = find_job_by_key(transaction, key)
+    if known is None:
+        return None
+    job_id, digest = known
+    if digest != request_digest:
+        raise IdempotencyKeyError(key, job_id)
+    return transaction.state(job_id)
+
+
+def create_job(transaction: Transaction, submitted: JobSubmitted, actor: str) -> JobState:
+    """Puts a new job into the queue."""
     job_id = make_job_id(time.time_ns() // 1_000_000, secrets.token_bytes(10))
     new = no_job(job_id)  # nobody else can have made this name
     return transaction.append(new, decide.submit(new, submitted), actor=actor)
@@ -124,20 +141,20 @@ async def list_jobs(request: Request) -> Response:
 
 
 async def show(request: Request) -> Response:
-    """One job with everything that it was submitted with; the ETag is its version."""
+    """One job with everything that it was submitted with; the ETag is its version and, while it waits, why."""
     context, job_id = context_of(request), job_id_of(request)
     state = context.reader.job(job_id)
-    etag = f'"v{state.version}"'
+    waiting = context.reader.why_waiting(state)
+    etag = f'"v{state.version}{"" if waiting is None else f"-{crc32(waiting.encode()):08x}"}"'
     if request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers={"ETag": etag})
-    return JSONResponse(job_detail(state, context.reader.submission(job_id)), headers={"ETag": etag})
+    return JSONResponse(job_detail(state, context.reader.submission(job_id), waiting=waiting), headers={"ETag": etag})
 
 
 async def cancel(request: Request) -> Response:
     """Asks a job to stop: 202 while its worker still has to, 200 once it has."""
     context, job_id, actor = context_of(request), job_id_of(request), actor_of(request)
-    has_body = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
-    asked = await read_json(request, CancelRequest) if has_body else CancelRequest()
+    asked = await read_json(request, CancelRequest) if has_body(request) else CancelRequest()
     state = await context.log.write(
         lambda transaction: transaction.change(
             job_id, lambda state: decide.request_cancellation(state, by=actor, reason=asked.reason), actor=actor

@@ -1,64 +1,71 @@
-"""The protocol of host workers: claim, report, renew, watch for a cancellation, end the attempt.
+"""The protocol of host workers: claim, report, renew, regain, watch for a cancellation, end the attempt.
 
 Imports jobs and the store. A lease is named by its job and its epoch; what comes under an old epoch is refused with
-the problem `lease-lost`. Everything may be repeated: a worker numbers what it reports, and an attempt ends once.
+the problem `lease-lost`. Everything may be repeated: a claim has a name, a worker numbers what it reports, and an
+attempt ends once.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ktrdr.api.context import context_of, job_id_of
-from ktrdr.api.requests import Body, faults_of, read_json, read_query
-from ktrdr.api.uploads import adopt_upload
+from ktrdr.api.context import Context, context_of, job_id_of
+from ktrdr.api.requests import Body, PlainObject, faults_of, read_json, read_query
+from ktrdr.api.staging import adopt_checkpoint, adopt_model, staged_jobs, sweep
 from ktrdr.api.views import job_view
 from ktrdr.clock import from_instant, system_clock
 from ktrdr.jobs import decide
-from ktrdr.jobs.canonical import dumps
 from ktrdr.jobs.codec import event_data
+from ktrdr.jobs.decide import Claimant
 from ktrdr.jobs.events import (
-    BatchProgressed,
     CancelOutcome,
-    EpochFinished,
+    CheckpointSaved,
     JobCompleted,
     JobEvent,
     JobFailed,
+    JobId,
     ProgressEvent,
-    StageFinished,
-    StageStarted,
 )
+from ktrdr.jobs.refusals import RefusalError
 from ktrdr.jobs.state import JobState
-from ktrdr.problems import conflict, invalid
+from ktrdr.problems import invalid
 from ktrdr.store import leases
 from ktrdr.training.faults import Fault
 
 HOST = "host"
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S+$")]
 #: What a worker may report, by type.
-_REPORTS: dict[str, TypeAdapter[Any]] = {
-    kind.__name__: TypeAdapter(kind) for kind in (StageStarted, StageFinished, BatchProgressed, EpochFinished)
-}
+_REPORTS: dict[str, TypeAdapter[Any]] = {kind.__name__: TypeAdapter(kind) for kind in get_args(ProgressEvent)}
 _COMPLETED = TypeAdapter(JobCompleted)
 _FAILED = TypeAdapter(JobFailed)
 
 
-class ClaimRequest(Body):
+class RegainRequest(Body):
+    """A worker that was cut off beyond its lease and wants to go on."""
+
+    worker: Name
+    capabilities: PlainObject = Field(default_factory=dict)
+    numeric_profile: PlainObject = Field(default_factory=dict)
+
+
+class ClaimRequest(RegainRequest):
     """A worker that asks for a job."""
 
-    worker: str = Field(min_length=1, max_length=200, pattern=r"^\S+$")
-    capabilities: dict[str, Any] = Field(default_factory=dict)
-    numeric_profile: dict[str, Any] = Field(default_factory=dict)
+    claim_id: Name = Field(description="A random name: a claim that is repeated under it gets the same lease.")
     wait: float = Field(0, ge=0, le=60, description="Seconds to wait for a job.")
 
 
 class ReportedEvent(Body):
     type: str
-    data: dict[str, Any]
+    data: PlainObject
 
 
 class ReportRequest(Body):
@@ -68,10 +75,17 @@ class ReportRequest(Body):
     events: list[ReportedEvent] = Field(max_length=1000)
 
 
-class EndRequest(Body):
-    """How an attempt ended: the fields of JobCompleted or JobFailed."""
+class FailRequest(Body):
+    """How an attempt ended: the fields of JobFailed."""
 
-    data: dict[str, Any]
+    data: PlainObject
+
+
+class CompleteRequest(Body):
+    """The fields of JobCompleted, and the files of the model, each with the digest under which it was uploaded."""
+
+    data: PlainObject
+    files: dict[FileName, str] = Field(min_length=1, max_length=32)
 
 
 class StoppedRequest(Body):
@@ -95,37 +109,33 @@ class WaitQuery(Body):
 async def claim(request: Request) -> Response:
     """Gives the next job to a worker: 200 with everything that it needs, or 204 if there is none."""
     context, asked = context_of(request), await read_json(request, ClaimRequest)
-    _check_plain(asked.capabilities, "capabilities")
-    _check_plain(asked.numeric_profile, "numeric_profile")
+    claimant = _claimant(asked)
     deadline = asyncio.get_running_loop().time() + asked.wait
     while not context.watch.is_stopping:
         change = context.watch.next_change()
         if await request.is_disconnected():
             break  # a worker that has gone must not be given a job
-        if context.reader.has_queued(HOST):
+        is_given = context.reader.has_claim(asked.claim_id)
+        if not is_given and not context.reader.takes_jobs(asked.worker):
+            break
+        if is_given or context.reader.has_job_for(HOST, has_gpu=claimant.has_gpu):
             state = await context.log.write(
-                lambda transaction: leases.claim_next(
-                    transaction,
-                    worker=asked.worker,
-                    worker_kind=HOST,
-                    capabilities=asked.capabilities,
-                    numeric_profile=asked.numeric_profile,
-                )
+                lambda transaction: leases.claim_once(transaction, claimant, asked.claim_id)
             )
             if state is not None:
-                submitted = context.reader.submission(state.job_id)
-                return JSONResponse(
-                    {
-                        "job_id": state.job_id,
-                        "lease_epoch": state.lease_epoch,
-                        "lease_seconds": context.settings.lease_seconds,
-                        "submitted": event_data(submitted),
-                    }
-                )
+                return JSONResponse(_claimed(context, state), background=BackgroundTask(_sweep, context))
         left = deadline - asyncio.get_running_loop().time()
         if left <= 0 or not await context.watch.wait(change, left):
             break
     return Response(status_code=204)
+
+
+async def regain(request: Request) -> Response:
+    """Gives a job back to a worker that was cut off, if it waits in the queue since; its attempt then goes on."""
+    context, job_id, epoch = context_of(request), job_id_of(request), _epoch_of(request)
+    claimant = _claimant(await read_json(request, RegainRequest))
+    state = await context.log.write(lambda transaction: leases.regain(transaction, job_id, epoch, claimant))
+    return JSONResponse({"lease_epoch": state.lease_epoch, "lease_seconds": context.settings.lease_seconds})
 
 
 async def report(request: Request) -> Response:
@@ -133,12 +143,14 @@ async def report(request: Request) -> Response:
     context, job_id, epoch = context_of(request), job_id_of(request), _epoch_of(request)
     asked = await read_json(request, ReportRequest)
     progress = _read_reports(asked.events)
-    try:
-        state = await context.log.write(
-            lambda transaction: leases.report_once(transaction, job_id, epoch, progress, first=asked.first)
-        )
-    except leases.MissingReportError as error:
-        raise conflict(str(error), fix="report from the number that is missing") from None
+    before = context.reader.job(job_id)
+    decide.require_lease(before, epoch)
+    for number, event in enumerate(progress, asked.first):
+        if isinstance(event, CheckpointSaved) and number >= before.reported:
+            await asyncio.to_thread(adopt_checkpoint, context.store, job_id, event)
+    state = await context.log.write(
+        lambda transaction: leases.report_once(transaction, job_id, epoch, progress, first=asked.first)
+    )
     return JSONResponse(job_view(state))
 
 
@@ -169,18 +181,19 @@ async def cancellation(request: Request) -> Response:
 
 async def complete(request: Request) -> Response:
     """Ends the job with the model whose files were uploaded before, after checking every digest."""
-    completed: JobCompleted = _read_event(_COMPLETED, (await read_json(request, EndRequest)).data)
+    asked = await read_json(request, CompleteRequest)
+    completed: JobCompleted = _read_event(_COMPLETED, asked.data)
     context, job_id, epoch = context_of(request), job_id_of(request), _epoch_of(request)
     state = context.reader.job(job_id)
-    if not state.status.is_final:
+    if not decide.has_settled(state, epoch):
         decide.require_lease(state, epoch)
-        await asyncio.to_thread(adopt_upload, context.store, job_id, epoch, completed.model_digest)
+        await asyncio.to_thread(adopt_model, context.store, job_id, asked.files, completed.model_digest)
     return await _end(request, lambda state: decide.complete(state, epoch, completed))
 
 
 async def fail(request: Request) -> Response:
     """Ends the attempt without a model."""
-    failed: JobFailed = _read_event(_FAILED, (await read_json(request, EndRequest)).data)
+    failed: JobFailed = _read_event(_FAILED, (await read_json(request, FailRequest)).data)
     return await _end(request, lambda state: decide.fail(state, _epoch_of(request), failed))
 
 
@@ -208,7 +221,37 @@ async def release(request: Request) -> Response:
 async def _end(request: Request, decide_end: Callable[[JobState], Sequence[JobEvent]]) -> Response:
     context, job_id, epoch = context_of(request), job_id_of(request), _epoch_of(request)
     state = await context.log.write(lambda transaction: leases.end_once(transaction, job_id, epoch, decide_end))
-    return JSONResponse(job_view(state))
+    return JSONResponse(job_view(state), background=BackgroundTask(_sweep, context))
+
+
+async def _sweep(context: Context) -> None:
+    """Removes what was uploaded for jobs that do not run any more."""
+    dead = [job_id for job_id in staged_jobs(context.store) if not _runs(context, JobId(job_id))]
+    await asyncio.to_thread(sweep, context.store, dead)
+
+
+def _runs(context: Context, job_id: JobId) -> bool:
+    try:
+        return context.reader.job(job_id).worker is not None
+    except RefusalError:
+        return False  # no job of ours
+
+
+def _claimant(asked: RegainRequest) -> Claimant:
+    return Claimant(
+        worker=asked.worker, kind=HOST, capabilities=asked.capabilities, numeric_profile=asked.numeric_profile
+    )
+
+
+def _claimed(context: Context, state: JobState) -> dict[str, Any]:
+    """What a worker must know of a job that it was given."""
+    return {
+        "job_id": state.job_id,
+        "lease_epoch": state.lease_epoch,
+        "lease_seconds": context.settings.lease_seconds,
+        "submitted": event_data(context.reader.submission(state.job_id)),
+        "checkpoints": state.checkpoints,
+    }
 
 
 def _epoch_of(request: Request) -> int:
@@ -228,17 +271,9 @@ def _read_reports(events: Sequence[ReportedEvent]) -> list[ProgressEvent]:
 
 def _read_event(adapter: TypeAdapter[Any], data: dict[str, Any], *path: str | int) -> Any:
     """An event from a worker's data. Raises a problem with every fault."""
-    _check_plain(data, *path, "data")
     try:
         return adapter.validate_python(data)
     except ValidationError as error:
         raise invalid(
             [Fault((*path, "data", *fault.path), fault.problem, fault.fix) for fault in faults_of(error)]
         ) from None
-
-
-def _check_plain(data: dict[str, Any], *path: str | int) -> None:
-    try:
-        dumps(data)
-    except ValueError as error:
-        raise invalid([Fault(path, str(error))]) from None

@@ -36,9 +36,11 @@ _PROBLEM = {
     },
 }
 _STATUS_TEXTS = {
-    200: "Done", 201: "Stored", 202: "Accepted", 204: "Nothing to give", 304: "Not changed", 404: "Not found",
+    200: "Done", 201: "Stored", 202: "Accepted", 204: "Nothing to give", 304: "Not changed",
+    401: "The service wants a token", 404: "Not found",
     409: "The present state does not allow it", 413: "Too large", 415: "Not this kind of content",
     422: "Not valid; every fault is listed", 500: "A fault of the service", 503: "Not at the moment",
+    507: "The disk is full",
 }  # fmt: skip
 
 
@@ -61,11 +63,15 @@ def document() -> dict[str, Any]:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": {"schemas": schemas, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+        # A service that has no token wants none.
+        "security": [{}, {"token": []}],
     }
 
 
 def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
+    # Whatever writes may find the database held by another process, or no room on the disk.
+    also = (401, 500) if operation.method == "GET" else (401, 500, 503, 507)
     described: dict[str, Any] = {
         "operationId": f"{operation.handler.__module__.rpartition('.')[2]}_{operation.name}",
         "summary": (operation.handler.__doc__ or "").strip().splitlines()[0],
@@ -73,7 +79,7 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
         "parameters": list(_parameters(operation)),
         "responses": {
             **{str(status): _response(status, content, schemas) for status, content in operation.gives.items()},
-            **{str(status): _problem(status) for status in (*sorted(set(operation.problems)), 500)},
+            **{str(status): _problem(status) for status in sorted({*operation.problems, *also})},
         },
     }
     if operation.body:

@@ -1,6 +1,6 @@
 """Reading a request: its body within bounds, its JSON into a model, every fault with its place.
 
-Imports starlette and pydantic.
+Imports starlette, pydantic and canonical JSON.
 """
 
 from __future__ import annotations
@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
 
+from ktrdr.jobs.canonical import dumps
 from ktrdr.problems import invalid, too_large, unsupported_media_type
 from ktrdr.training.faults import Fault
 
@@ -24,6 +25,15 @@ class Body(BaseModel):
     """A request body or query: nothing unknown, nothing converted silently."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _require_plain(value: dict[str, Any]) -> dict[str, Any]:
+    dumps(value)  # raises ValueError for numbers and texts that the store could not keep
+    return value
+
+
+#: An object of whatever content, that canonical JSON can hold.
+PlainObject = Annotated[dict[str, Any], AfterValidator(_require_plain)]
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -38,6 +48,11 @@ async def read_body(request: Request, limit: int) -> bytes:
             raise too_large(limit)
         parts.append(part)
     return b"".join(parts)
+
+
+def has_body(request: Request) -> bool:
+    """Whether a request brings the body that it may leave out."""
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
 
 
 async def read_json(request: Request, model: type[ModelType]) -> ModelType:

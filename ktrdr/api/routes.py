@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ktrdr.api import (
+    checkpoints,
     datasets,
     events,
     explanations,
@@ -21,10 +22,13 @@ from ktrdr.api import (
     leases,
     models,
     reports,
+    retries,
+    service_settings,
     strategies,
     submissions,
     uploads,
     views,
+    workers,
 )
 from ktrdr.api.requests import Body
 
@@ -57,12 +61,13 @@ class Operation:
 _JOB = f"{PREFIX}/jobs/{{job_id}}"
 _LEASE = f"{PREFIX}/leases/{{job_id}}/{{lease_epoch:int}}"
 _BAD_BODY = (413, 415, 422)
+_ONCE = {"Idempotency-Key": "A repeated request with the same key and content gives the same job."}
 _END = (404, 409, *_BAD_BODY)
 
 OPERATIONS = (
     Operation(
         method="POST", path=f"{PREFIX}/jobs", handler=jobs.submit, tag="jobs", body=submissions.JobRequest,
-        headers={"Idempotency-Key": "A repeated request with the same key and content gives the same job."},
+        headers=_ONCE,
         gives={202: views.JobView}, problems=_BAD_BODY,
     ),
     Operation(
@@ -76,6 +81,18 @@ OPERATIONS = (
     Operation(
         method="POST", path=f"{_JOB}/cancel", handler=jobs.cancel, tag="jobs", body=jobs.CancelRequest,
         body_is_optional=True, gives={200: views.JobView, 202: views.JobView}, problems=(404, 409, *_BAD_BODY),
+    ),
+    Operation(
+        method="POST", path=f"{_JOB}/retry", handler=retries.retry, tag="jobs", body=retries.RetryRequest,
+        body_is_optional=True, headers=_ONCE, gives={202: views.JobView}, problems=(404, 409, *_BAD_BODY),
+    ),
+    Operation(
+        method="POST", path=f"{_JOB}/fork", handler=retries.fork, tag="jobs", body=retries.ForkRequest,
+        body_is_optional=True, headers=_ONCE, gives={202: views.JobView}, problems=(404, 409, *_BAD_BODY),
+    ),
+    Operation(
+        method="GET", path=f"{_JOB}/checkpoints", handler=checkpoints.list_checkpoints, tag="jobs",
+        gives={200: views.CheckpointPage}, problems=(404,),
     ),
     Operation(
         method="GET", path=f"{_JOB}/events", handler=events.job_events, tag="events", query=events.EventQuery,
@@ -131,6 +148,22 @@ OPERATIONS = (
         raw_body="application/octet-stream", gives={200: dict}, problems=(413, 422, 503),
     ),
     Operation(
+        method="GET", path=f"{PREFIX}/workers", handler=workers.list_workers, tag="workers",
+        gives={200: workers.WorkerList},
+    ),
+    Operation(
+        method="GET", path=f"{PREFIX}/settings", handler=service_settings.show, tag="settings",
+        gives={200: service_settings.SettingsView},
+    ),
+    Operation(
+        method="PATCH", path=f"{PREFIX}/settings", handler=service_settings.change, tag="settings",
+        body=service_settings.SettingsRequest, gives={200: service_settings.SettingsView}, problems=_BAD_BODY,
+    ),
+    Operation(
+        method="PUT", path=f"{PREFIX}/workers/{{name}}", handler=workers.beat, tag="worker protocol",
+        body=workers.BeatRequest, gives={200: workers.LeaseTime}, problems=_BAD_BODY,
+    ),
+    Operation(
         method="GET", path=f"{PREFIX}/prices/{{digest}}", handler=uploads.prices, tag="worker protocol",
         gives={200: "application/octet-stream"}, problems=(404, 422),
     ),
@@ -151,15 +184,31 @@ OPERATIONS = (
         query=leases.WaitQuery, gives={200: dict, 204: None}, problems=(404, 409, 422),
     ),
     Operation(
-        method="PUT", path=f"{_LEASE}/model/{{name}}", handler=uploads.upload, tag="worker protocol",
-        raw_body="application/octet-stream", gives={201: dict}, problems=(404, 409, 413, 422),
+        method="POST", path=f"{_LEASE}/regain", handler=leases.regain, tag="worker protocol",
+        body=leases.RegainRequest, gives={200: dict}, problems=_END,
+    ),
+    Operation(
+        method="GET", path=f"{_LEASE}/checkpoints/{{digest}}", handler=uploads.checkpoint, tag="worker protocol",
+        gives={200: "application/octet-stream"}, problems=(404, 409, 422),
+    ),
+    Operation(
+        method="GET", path=f"{_LEASE}/uploads/{{digest}}", handler=uploads.upload_state, tag="worker protocol",
+        gives={200: dict}, problems=(404, 409, 422),
+    ),
+    Operation(
+        method="PATCH", path=f"{_LEASE}/uploads/{{digest}}", handler=uploads.append, tag="worker protocol",
+        headers={
+            "Upload-Offset": "Where in the file the body belongs.",
+            "Upload-Length": "Bytes of the whole file; once they are here, its digest is checked.",
+        },
+        raw_body="application/octet-stream", gives={200: dict}, problems=(404, 409, 413, 422),
     ),
     Operation(
         method="POST", path=f"{_LEASE}/complete", handler=leases.complete, tag="worker protocol",
-        body=leases.EndRequest, gives={200: views.JobView}, problems=_END,
+        body=leases.CompleteRequest, gives={200: views.JobView}, problems=_END,
     ),
     Operation(
-        method="POST", path=f"{_LEASE}/fail", handler=leases.fail, tag="worker protocol", body=leases.EndRequest,
+        method="POST", path=f"{_LEASE}/fail", handler=leases.fail, tag="worker protocol", body=leases.FailRequest,
         gives={200: views.JobView}, problems=_END,
     ),
     Operation(

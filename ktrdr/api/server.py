@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import gc
-import ipaddress
+import logging
 import signal
 import socket
 
 import uvicorn
 from starlette.applications import Starlette
 
+from ktrdr.api.access import check_address
 from ktrdr.api.app import create_app
 from ktrdr.settings import Settings
 from ktrdr.store import Store
-from ktrdr.training.faults import Fault, InvalidInputError
+
+logger = logging.getLogger(__name__)
 
 
 class _Server(uvicorn.Server):
@@ -29,11 +31,9 @@ class _Server(uvicorn.Server):
 
 
 def serve(store: Store, settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT. Raises InvalidInputError for an address that others could reach.
-
-    There is no access control yet, so only this machine may connect.
-    """
-    check_loopback(settings.host)
+    """Serves until SIGTERM or SIGINT. Raises InvalidInputError if others could reach the address and need no token."""
+    if known := check_address(settings.host, has_token=settings.token is not None):
+        logger.warning(known)
     app = create_app(store, settings)
     config = uvicorn.Config(
         app,
@@ -51,21 +51,3 @@ def serve(store: Store, settings: Settings) -> None:
         signal.signal(number, lambda *_: None)
     gc.freeze()  # what was imported stays: no collection between two requests has to walk through it
     _Server(config, app).run()
-
-
-def check_loopback(host: str) -> None:
-    """Raises InvalidInputError unless the address belongs to this machine alone."""
-    try:
-        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
-        raise InvalidInputError(
-            [
-                Fault(
-                    ("KTRDR_HOST",),
-                    f"{host!r} can be reached from other machines, and there is no access control",
-                    "listen on 127.0.0.1 and forward the port, for example with: ssh -R",
-                )
-            ]
-        )

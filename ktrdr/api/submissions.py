@@ -22,6 +22,7 @@ from ktrdr.jobs.events import Instant, JobSubmitted, Target
 from ktrdr.store.reader import Reader
 from ktrdr.training.faults import Fault, InvalidInputError
 from ktrdr.training.strategy.findings import nearest
+from ktrdr.training.strategy.model import Strategy
 from ktrdr.training.strategy.parse import from_mapping, parse, to_mapping
 
 Label = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[^\s=,]+$")]
@@ -51,22 +52,26 @@ class JobRequest(Body):
         None, ge=0, lt=2**53, description="In place of the file's; without either 0. Equal seeds give equal models."
     )
     target: Target | None = Field(None, strict=False, description="Which workers may run it.")
+    require_gpu: bool = Field(False, description="Fail rather than run without a GPU.")
+    prefer_gpu: bool = Field(False, description="Run on a GPU if one is free, else without, and say why.")
     priority: int = Field(0, ge=-1000, le=1000, description="Higher runs first.")
     labels: dict[Label, Label] = Field(default_factory=dict, max_length=32)
     max_attempts: int = Field(3, ge=1, le=100, description="Tries before the job counts as failed.")
     strict: bool = Field(False, description="Count warnings of the strategy file as faults.")
+    checkpoint_every_epochs: int | None = Field(None, ge=1, description="Save a checkpoint after so many epochs.")
+    checkpoint_every_seconds: float | None = Field(
+        30, gt=0, le=86_400, description="Save one at the first end of an epoch after so long; null for never."
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
     """A strategy as a job carries it."""
 
-    name: str
-    mapping: Encoded
+    #: Of JobSubmitted.
+    fields: Mapping[str, Any]
     symbols: tuple[str, ...]
     timeframes: tuple[str, ...]
-    start: Instant | None
-    end: Instant | None
     warnings: tuple[str, ...]
     #: The file's own.
     seed: int | None
@@ -107,32 +112,55 @@ def prepare(
     cache: StrategyCache,
 ) -> JobSubmitted:
     """The event that submits the job. Raises InvalidInputError with every fault of the request."""
+    faults = _contradictions(request)
     try:
-        resolved = cache.resolve(strategy_source(request.strategy, reader), request)
-    except ValueError as error:  # plain data that canonical JSON cannot hold
-        raise InvalidInputError([Fault(("strategy",), str(error))]) from None
+        resolved = _resolve_strategy(request, reader, cache)
+        prices, context = find_data(resolved.symbols, resolved.timeframes, resolved.context, reader)
     except InvalidInputError as error:
-        raise InvalidInputError([_within_strategy(fault) for fault in error.faults]) from None
-    prices, context = find_data(resolved.symbols, resolved.timeframes, resolved.context, reader)
+        raise InvalidInputError([*faults, *error.faults]) from None
+    if faults:
+        raise InvalidInputError(faults)
     return JobSubmitted(
-        name=resolved.name,
-        strategy=resolved.mapping,
-        symbols=resolved.symbols,
-        timeframes=resolved.timeframes,
-        start=resolved.start,
-        end=resolved.end,
+        **resolved.fields,
         prices=prices,
         context=context,
         seed=next(seed for seed in (request.seed, resolved.seed, 0) if seed is not None),
-        target=request.target or default_target,
+        target=request.target or reader.default_target() or default_target,
+        require_gpu=request.require_gpu,
+        prefer_gpu=request.prefer_gpu,
         priority=request.priority,
+        share=reader.rules().share_of(request.labels),
         labels=request.labels,
         max_attempts=request.max_attempts,
+        checkpoints={
+            "every_epochs": request.checkpoint_every_epochs,
+            "every_seconds": request.checkpoint_every_seconds,
+        },
+        parent=None,
+        relation=None,
+        starts_from=None,
+        forked_from=None,
         warnings=resolved.warnings,
         idempotency_key=idempotency_key,
         request_digest=request_digest,
         code_version=__version__,
     )
+
+
+def _contradictions(request: JobRequest) -> list[Fault]:
+    """What each field allows, but not together with another."""
+    if request.require_gpu and request.prefer_gpu:
+        return [Fault(("prefer_gpu",), "a job that requires a GPU cannot do without one", "give one of the two")]
+    return []
+
+
+def _resolve_strategy(request: JobRequest, reader: Reader, cache: StrategyCache) -> Resolved:
+    try:
+        return cache.resolve(strategy_source(request.strategy, reader), request)
+    except ValueError as error:  # plain data that canonical JSON cannot hold
+        raise InvalidInputError([Fault(("strategy",), str(error))]) from None
+    except InvalidInputError as error:
+        raise InvalidInputError([_within_strategy(fault) for fault in error.faults]) from None
 
 
 def strategy_source(given: str | Mapping[str, Any], reader: Reader) -> str | Mapping[str, Any]:
@@ -151,19 +179,28 @@ def strategy_source(given: str | Mapping[str, Any], reader: Reader) -> str | Map
 def _resolve(source: str | Mapping[str, Any], changes: Mapping[str, Any]) -> Resolved:
     parsed = parse(source, **changes) if isinstance(source, str) else from_mapping(source, **changes)
     strategy = parsed.strategy
-    # A job has one seed, and says it itself.
-    seedless = replace(strategy, training=replace(strategy.training, seed=None))
     return Resolved(
-        name=strategy.name,
-        mapping=Encoded(to_mapping(seedless)),
+        fields=event_fields(strategy),
         symbols=strategy.data.symbols,
         timeframes=strategy.data.timeframes,
-        start=_instant(strategy.data.start),
-        end=_instant(strategy.data.end),
         warnings=tuple(map(str, parsed.warnings)),
         seed=strategy.training.seed,
         context=context_of_strategy(strategy),
     )
+
+
+def event_fields(strategy: Strategy) -> dict[str, Any]:
+    """The fields of JobSubmitted that a strategy gives."""
+    # A job has one seed, and says it itself.
+    seedless = replace(strategy, training=replace(strategy.training, seed=None))
+    return {
+        "name": strategy.name,
+        "strategy": Encoded(to_mapping(seedless)),
+        "symbols": strategy.data.symbols,
+        "timeframes": strategy.data.timeframes,
+        "start": _instant(strategy.data.start),
+        "end": _instant(strategy.data.end),
+    }
 
 
 def _hashable(value: Any) -> Any:

@@ -1,86 +1,130 @@
-"""The files of a model on their way from a host worker: staged per attempt, checked, then moved to their place.
+"""Bytes between the service and a host worker: price data and checkpoints to it, files of an attempt from it.
 
-Imports the store and the model's file format. A worker names files, never places.
+Imports starlette and the staging area. Both directions go on where they were cut: downloads answer `Range`, and an
+upload is told how much of it is here, whatever happened to connections and processes meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 from pathlib import Path
+from typing import BinaryIO
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
-from ktrdr.api.context import context_of, job_id_of
-from ktrdr.api.requests import read_body
-from ktrdr.files import checked_digest, sync_folder
+from ktrdr.api.context import Context, context_of, job_id_of
+from ktrdr.api.staging import finish, open_part, received, staging_folder
+from ktrdr.files import checked_digest
 from ktrdr.jobs import decide
-from ktrdr.problems import Problem, invalid, not_found
-from ktrdr.store import Store
+from ktrdr.jobs.events import JobId
+from ktrdr.jobs.state import JobState
+from ktrdr.problems import Problem, invalid, not_found, too_large
 from ktrdr.training.faults import Fault
-from ktrdr.training.model_directory import SUMS, SavedModelError, read_directory
 
-FILE_LIMIT = 256_000_000
-FILES_LIMIT = 32
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+#: The most that one request appends: between two of them the lease is looked at again.
+CHUNK_BYTES = 8 * 1024 * 1024
+#: As much is kept in memory before it goes to the disk.
+_PIECE_BYTES = 1024 * 1024
 
 
-async def upload(request: Request) -> Response:
-    """Stages one file of the attempt's model; the same file may be sent again."""
+async def upload_state(request: Request) -> Response:
+    """How much of a file is here: an upload that was cut goes on from this offset."""
     context, job_id = context_of(request), job_id_of(request)
-    epoch, name = int(request.path_params["lease_epoch"]), str(request.path_params["name"])
-    if not _NAME.fullmatch(name):
-        raise invalid([Fault(("name",), f"{name[:80]!r} is no name for a file", "letters, digits, dot, dash")])
-    decide.require_lease(context.reader.job(job_id), epoch)
-    body = await read_body(request, FILE_LIMIT)
-    folder = staging_folder(context.store, job_id, epoch)
-    await asyncio.to_thread(_stage, folder, name, body)
-    return JSONResponse({"name": name, "bytes": len(body)}, 201)
+    digest = _digest_of(request)
+    _leased(context, job_id, request)
+    return _state(*received(staging_folder(context.store, job_id), digest))
+
+
+async def append(request: Request) -> Response:
+    """Adds the body to a file at the offset that the request names; checks the file once all of it is here."""
+    context, job_id = context_of(request), job_id_of(request)
+    digest = _digest_of(request)
+    offset, length = _number(request, "upload-offset"), _number(request, "upload-length")
+    _leased(context, job_id, request)
+    folder = staging_folder(context.store, job_id)
+    here, is_whole = received(folder, digest)
+    if is_whole:
+        return _state(here, True)
+    if offset > here:
+        raise Problem(
+            "wrong-offset", 409, "Bytes are missing in between", f"{here} bytes are here, so {offset} cannot follow"
+        )
+    with open_part(folder, digest, length) as file:
+        end = await _receive(request, file, offset, length)
+    if end == length:
+        await asyncio.to_thread(finish, folder, digest)
+    return _state(end, end == length)
 
 
 async def prices(request: Request) -> Response:
     """Price data by its digest, for a worker's cache: the bytes never change."""
+    path = context_of(request).store.prices.path(_digest_of(request))
+    return _file(path, f"there is no price data with the digest {path.stem}")
+
+
+async def checkpoint(request: Request) -> Response:
+    """A checkpoint that the attempt under this lease may go on from."""
+    context, job_id = context_of(request), job_id_of(request)
+    digest = _digest_of(request)
+    state, submitted = _leased(context, job_id, request), context.reader.submission(job_id)
+    path = context.store.checkpoints.path(digest)
+    usable = (*state.checkpoints, submitted.starts_from, submitted.forked_from)
+    if digest not in [one["digest"] for one in usable if one]:
+        raise not_found(f"job {job_id} has no checkpoint {digest}")
+    return _file(path, f"the checkpoint {digest} is not here any more")
+
+
+async def _receive(request: Request, file: BinaryIO, offset: int, length: int) -> int:
+    """Writes the body to a file at an offset; gives where it ended. What had come is kept if the client goes away."""
+    end = min(length, offset + CHUNK_BYTES)
+    pieces = bytearray()
+
+    def write() -> None:
+        file.seek(offset)
+        file.write(pieces)
+        file.flush()
+
     try:
-        path = context_of(request).store.prices.path(request.path_params["digest"])
-    except ValueError as error:
-        raise invalid([Fault(("digest",), str(error))]) from None
+        async for part in request.stream():
+            if offset + len(pieces) + len(part) > end:
+                raise too_large(CHUNK_BYTES)
+            pieces += part
+            if len(pieces) >= _PIECE_BYTES:
+                await asyncio.to_thread(write)
+                offset += len(pieces)
+                pieces.clear()
+    finally:
+        await asyncio.to_thread(write)
+    return offset + len(pieces)
+
+
+def _leased(context: Context, job_id: JobId, request: Request) -> JobState:
+    """The job, which must run under the lease that the path names."""
+    state = context.reader.job(job_id)
+    decide.require_lease(state, int(request.path_params["lease_epoch"]))
+    return state
+
+
+def _state(offset: int, is_whole: bool) -> Response:
+    return JSONResponse({"offset": offset, "complete": is_whole})
+
+
+def _file(path: Path, if_missing: str) -> Response:
     if not path.exists():
-        raise not_found(f"there is no price data with the digest {path.stem}")
+        raise not_found(if_missing)
     return FileResponse(path, media_type="application/octet-stream", headers={"Cache-Control": "immutable"})
 
 
-def staging_folder(store: Store, job_id: str, lease_epoch: int) -> Path:
-    """Where the model of one attempt comes together; on the file system of the models, so that it can be moved."""
-    return store.home / "attempts" / f"{job_id}-{lease_epoch}" / "model"
-
-
-def adopt_upload(store: Store, job_id: str, lease_epoch: int, model_digest: str) -> None:
-    """Checks the staged files against the digest and moves them to their place, or raises a problem."""
+def _digest_of(request: Request) -> str:
     try:
-        present = (store.models.path(checked_digest(model_digest))).exists()
+        return checked_digest(str(request.path_params["digest"]))
     except ValueError as error:
-        raise invalid([Fault(("data", "model_digest"), str(error))]) from None
-    folder = staging_folder(store, job_id, lease_epoch)
-    if present and not folder.exists():
-        return  # the request before this one got as far as here
-    names = frozenset(path.name for path in folder.iterdir()) - {SUMS} if folder.is_dir() else frozenset()
-    try:
-        _, found = read_directory(folder, names)
-    except SavedModelError as error:
-        raise Problem("damaged-model", 409, "The uploaded model is not whole", str(error), "upload it again") from None
-    if found != model_digest:
-        raise Problem("damaged-model", 409, "The uploaded model is not the announced one", f"its digest is {found}")
-    store.models.adopt(folder, model_digest)
+        raise invalid([Fault(("digest",), str(error))]) from None
 
 
-def _stage(folder: Path, name: str, body: bytes) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    if len(list(folder.iterdir())) >= FILES_LIMIT:
-        raise invalid([Fault(("name",), f"a model has at most {FILES_LIMIT} files")])
-    with (folder / name).open("wb") as file:
-        file.write(body)
-        file.flush()
-        os.fsync(file.fileno())
-    sync_folder(folder)
+def _number(request: Request, header: str) -> int:
+    text = request.headers.get(header, "")
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise invalid([Fault((header,), f"{text[:80]!r} is no number of bytes", "0 or more")])
+    return int(text)

@@ -16,6 +16,8 @@ from ktrdr.store.reader import StoredEvent
 
 
 class Progress(TypedDict):
+    #: The epoch of the checkpoint that the attempt went on from; 0 if it began at the start.
+    resumed_from: int
     stage: str | None
     stage_number: int
     stage_total: int
@@ -63,7 +65,11 @@ class JobView(TypedDict):
     timeframes: list[str]
     labels: dict[str, str]
     target: str
+    require_gpu: bool
+    prefer_gpu: bool
     priority: int
+    #: Whose turn it counts as, where the service is fair by a label: `desk=rates`; otherwise empty.
+    share: str
     seed: int
     submitted_at: str | None
     started_at: str | None
@@ -73,13 +79,31 @@ class JobView(TypedDict):
     version: int
     position: int
     worker: str | None
+    #: Why it was given to a worker without a GPU although it would rather have one; otherwise empty.
+    fallback: str
     attempt: int
     max_attempts: int
+    #: The job that this one repeats (`retry`) or goes on from with changes (`fork`), and which of the two.
+    parent: str | None
+    relation: str | None
+    #: What another attempt would go on from: `{epoch, digest}`.
+    checkpoint: dict[str, Any] | None
     progress: Progress
     cancellation: Cancellation | None
     #: Why the job failed; of a job that goes on, why its last attempt did.
     failure: Failure | None
     result: Result | None
+
+
+class CheckpointView(TypedDict):
+    epoch: int
+    #: SHA-256 of the file.
+    digest: str
+    bytes: int
+
+
+class CheckpointPage(TypedDict):
+    checkpoints: list[CheckpointView]
 
 
 class SubmissionView(TypedDict):
@@ -88,12 +112,19 @@ class SubmissionView(TypedDict):
     context: list[dict[str, Any]]
     start: str | None
     end: str | None
+    #: How often a checkpoint is saved: `{every_epochs, every_seconds}`, None for never.
+    checkpoints: dict[str, Any]
+    #: The checkpoint to begin with, and the one of another training that this one goes on from: `{epoch, digest}`.
+    starts_from: dict[str, Any] | None
+    forked_from: dict[str, Any] | None
     warnings: list[str]
     idempotency_key: str | None
     code_version: str
 
 
 class JobDetail(JobView):
+    #: Why it is in the queue still, in words; None once it is not.
+    waiting: str | None
     submission: SubmissionView
 
 
@@ -130,7 +161,10 @@ def job_view(state: JobState) -> JobView:
         timeframes=list(state.timeframes),
         labels=dict(state.labels or {}),
         target=state.target,
+        require_gpu=state.require_gpu,
+        prefer_gpu=state.prefer_gpu,
         priority=state.priority,
+        share=state.share,
         seed=state.seed,
         submitted_at=state.submitted_at,
         started_at=state.started_at,
@@ -139,9 +173,14 @@ def job_view(state: JobState) -> JobView:
         version=state.version,
         position=state.position,
         worker=state.worker,
+        fallback=state.fallback,
         attempt=state.attempt,
         max_attempts=state.max_attempts,
+        parent=state.parent,
+        relation=state.relation,
+        checkpoint=dict(state.checkpoints[0]) if state.checkpoints else None,
         progress=Progress(
+            resumed_from=state.resumed_from,
             stage=state.stage,
             stage_number=state.stage_number,
             stage_total=state.stage_total,
@@ -160,16 +199,20 @@ def job_view(state: JobState) -> JobView:
     )
 
 
-def job_detail(state: JobState, submitted: JobSubmitted) -> JobDetail:
-    """A job with everything that it was submitted with."""
+def job_detail(state: JobState, submitted: JobSubmitted, *, waiting: str | None) -> JobDetail:
+    """A job with everything that it was submitted with, and why it waits if it does."""
     return JobDetail(
         **job_view(state),
+        waiting=waiting,
         submission=SubmissionView(
             strategy=dict(submitted.strategy),
             prices=[dict(price) for price in submitted.prices],
             context=[dict(series) for series in submitted.context],
             start=submitted.start,
             end=submitted.end,
+            checkpoints=dict(submitted.checkpoints),
+            starts_from=dict(submitted.starts_from) if submitted.starts_from else None,
+            forked_from=dict(submitted.forked_from) if submitted.forked_from else None,
             warnings=list(submitted.warnings),
             idempotency_key=submitted.idempotency_key,
             code_version=submitted.code_version,

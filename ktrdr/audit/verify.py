@@ -76,6 +76,7 @@ class _Scan:
     #: Digest → who needs it.
     models: dict[str, str] = field(default_factory=dict)
     prices: dict[str, str] = field(default_factory=dict)
+    checkpoints: dict[str, str] = field(default_factory=dict)
 
 
 def verify(store: Store, progress: Callable[[int], None] | None = None) -> Verdict:
@@ -101,6 +102,8 @@ def verify(store: Store, progress: Callable[[int], None] | None = None) -> Verdi
         scan.findings += _check_model(store, digest, needed_by)
     for digest, needed_by in scan.prices.items():
         scan.findings += _check_prices(store, digest, needed_by)
+    for digest, saved_by in scan.checkpoints.items():
+        scan.findings += _check_checkpoint(store, digest, saved_by)
     return Verdict(
         events=scan.events,
         jobs=len(scan.versions),
@@ -180,7 +183,9 @@ def _canonical(text: str) -> dict[str, Any] | None:
 
 def _note_files(scan: _Scan, event: StoredEvent, data: dict[str, Any]) -> None:
     needed_by = f"job {event.job_id}"
-    if event.type == "JobCompleted":
+    if event.type == "CheckpointSaved":
+        scan.checkpoints.setdefault(str(data.get("digest")), needed_by)
+    elif event.type == "JobCompleted":
         scan.models.setdefault(str(data.get("model_digest")), needed_by)
     elif event.type == "JobSubmitted":
         for price in data.get("prices", []):
@@ -236,6 +241,19 @@ def _check_prices(store: Store, digest: str, needed_by: str) -> Iterator[str]:
     else:
         if found != digest:
             yield f"the price data {digest} of {needed_by} was changed: its digest is {found}"
+
+
+def _check_checkpoint(store: Store, digest: str, saved_by: str) -> Iterator[str]:
+    """A checkpoint is an aid and no promise: that one was removed is no finding."""
+    try:
+        found = _file_digest(store.checkpoints.path(digest))
+    except FileNotFoundError:
+        return
+    except (ValueError, OSError) as error:
+        yield f"the checkpoint {digest} of {saved_by} cannot be read: {error}"
+    else:
+        if found != digest:
+            yield f"the checkpoint {digest} of {saved_by} was changed: its digest is {found}"
 
 
 def _file_digest(path: Path) -> str:

@@ -19,8 +19,10 @@ from ktrdr.cli.explain import explain
 from ktrdr.cli.jobs import jobs
 from ktrdr.cli.report import report
 from ktrdr.cli.service import host_worker, scheduler, serve, up, worker
+from ktrdr.cli.service_settings import settings
 from ktrdr.cli.strategy import strategy
 from ktrdr.cli.train import train
+from ktrdr.cli.workers import workers
 
 __all__ = ["main", "run"]
 
@@ -44,7 +46,8 @@ def _ktrdr() -> None:
 
 
 for _command in (
-    demo, up, train, jobs, report, explain, strategy, data, config, db, serve, worker, scheduler, host_worker,
+    demo, up, train, jobs, report, explain, strategy, data, workers, settings, config, db, serve, worker, scheduler,
+    host_worker,
 ):  # fmt: skip
     _ktrdr.add_command(_command)
 

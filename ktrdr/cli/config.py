@@ -28,7 +28,7 @@ def config(as_json: bool) -> None:
     found = [
         {
             "setting": field,
-            "value": _shown(getattr(settings, field)),
+            "value": "***" if setting.is_secret and getattr(settings, field) else _shown(getattr(settings, field)),
             "variable": setting.variable,
             "source": _source(setting.variable),
             "meaning": setting.meaning,

@@ -19,6 +19,7 @@ import click
 
 from ktrdr.cli.options import json_option
 from ktrdr.cli.output import put, put_heading, put_json, say
+from ktrdr.disk import require_folder
 
 if TYPE_CHECKING:
     from ktrdr.client import Client
@@ -167,7 +168,7 @@ def _put_farewell(seconds: float, home: Path | None) -> None:
 @contextmanager
 def _folder(home: Path | None) -> Iterator[Path]:
     if home is not None:
-        home.mkdir(parents=True, exist_ok=True)
+        require_folder(home, choose="choose another with --home")
         yield home.absolute()
         return
     with tempfile.TemporaryDirectory(prefix="ktrdr-demo-") as temporary:

@@ -52,6 +52,12 @@ def explain(error: Exception) -> Explanation | None:
             return Explanation(error=message, exit_code=code, fix=error.fix, faults=faults)
         case ServiceUnreachableError():
             return Explanation(error=str(error), exit_code=UNREACHABLE, fix=error.fix)
+        case ModuleNotFoundError() if error.name and error.name.partition(".")[0] not in ("ktrdr", "host_worker"):
+            return Explanation(
+                error=f"this command needs {error.name}, which is not installed",
+                exit_code=REFUSED,
+                fix="pip install 'ktrdr[service]'",
+            )
         case OSError():
             return Explanation(error=str(error), exit_code=REFUSED)
     return None

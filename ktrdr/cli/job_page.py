@@ -30,12 +30,17 @@ def put_job(job: JobDetail) -> None:
             ("labels", ", ".join(f"{key}={value}" for key, value in job["labels"].items())),
             ("seed", job["seed"]),
             ("priority", job["priority"]),
-            ("target", job["target"]),
+            ("share", job["share"]),
+            ("target", job["target"] + _gpu_wish(job)),
             ("submitted", local_time(job["submitted_at"])),
+            ("waits", job["waiting"]),
             ("started", _after(job["submitted_at"], job["started_at"], "waiting")),
             ("finished", _after(job["started_at"], job["finished_at"], "at work")),
             ("worker", job["worker"]),
+            ("without a GPU", f"because {job['fallback']}" if job["fallback"] else ""),
             ("attempt", attempt),
+            (job["relation"] + " of" if job["relation"] else "", job["parent"]),
+            ("checkpoint", f"of epoch {job['checkpoint']['epoch']}" if job["checkpoint"] else ""),
             ("stage", stage if progress["stage"] else ""),
             ("epoch", epoch if progress["epoch"] else ""),
             ("events", f"{job['version']}, the newest at position {job['position']}"),
@@ -64,6 +69,10 @@ def put_job(job: JobDetail) -> None:
         put_metrics(result["metrics"] or {}, result["symbol_metrics"] or {})
     for warning in job["submission"]["warnings"]:
         put(f"warning: {warning}")
+
+
+def _gpu_wish(job: JobDetail) -> str:
+    return ", with a GPU" if job["require_gpu"] else ", with a GPU if one is free" if job["prefer_gpu"] else ""
 
 
 def _after(before: str | None, moment: str | None, doing: str) -> str:

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import click
 
 from ktrdr.cli.job_ids import full_job_id
-from ktrdr.cli.options import connect_to, json_option, url_option
+from ktrdr.cli.options import connect_to, id_argument, json_option, url_option
 from ktrdr.cli.output import is_terminal, local_time, put, put_json, put_table, say
+from ktrdr.cli.retries import checkpoints, fork, retry
 
 if TYPE_CHECKING:
     from ktrdr.api.views import JobView
 
 _STATUSES = ("queued", "running", "cancelling", "completed", "failed", "cancelled")
-_id_argument = click.argument("job_id", metavar="ID")
 
 
 @click.group()
 def jobs() -> None:
-    """Looks at jobs, follows and cancels them, uses their models.
+    """Looks at jobs, follows and cancels them, retries and forks them, uses their models.
 
     An ID may be shortened to any beginning or end of it that is unique among recent jobs.
 
@@ -93,7 +93,7 @@ def list_(
 
 
 @jobs.command()
-@_id_argument
+@id_argument
 @url_option
 @json_option
 def show(job_id: str, url: str | None, as_json: bool) -> None:
@@ -115,7 +115,7 @@ def show(job_id: str, url: str | None, as_json: bool) -> None:
 
 
 @jobs.command()
-@_id_argument
+@id_argument
 @url_option
 @json_option
 def events(job_id: str, url: str | None, as_json: bool) -> None:
@@ -144,7 +144,7 @@ def events(job_id: str, url: str | None, as_json: bool) -> None:
 
 
 @jobs.command()
-@_id_argument
+@id_argument
 @url_option
 @json_option
 def follow(job_id: str, url: str | None, as_json: bool) -> None:
@@ -162,7 +162,7 @@ def follow(job_id: str, url: str | None, as_json: bool) -> None:
 
 
 @jobs.command()
-@_id_argument
+@id_argument
 @click.option("--reason", default="", help="Is recorded with the request.")
 @url_option
 @json_option
@@ -185,7 +185,7 @@ def cancel(job_id: str, reason: str, url: str | None, as_json: bool) -> None:
 
 
 @jobs.command()
-@_id_argument
+@id_argument
 @click.option("--symbol", help="Whose stored prices; otherwise every symbol of the job.")
 @click.option("--last", type=click.IntRange(1), default=1, show_default=True, help="How many of the newest bars.")
 @url_option
@@ -212,7 +212,7 @@ def predict(job_id: str, symbol: str | None, last: int, url: str | None, as_json
 
 
 @jobs.command()
-@_id_argument
+@id_argument
 @click.option("--output", type=click.Path(path_type=Path), help="File or folder.  [default: model-ID.zip]")
 @url_option
 @json_option
@@ -232,6 +232,10 @@ def model(job_id: str, output: Path | None, url: str | None, as_json: bool) -> N
         put_json({"job_id": full_id, "path": str(written), "bytes": written.stat().st_size})
     else:
         put(str(written))
+
+
+for _command in (retry, fork, checkpoints):
+    jobs.add_command(_command)
 
 
 def _progress(job: JobView) -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _BAR_WIDTH = 36
 _SPARKS = "▁▂▃▄▅▆▇█"
 #: Events that stay on the screen above the display.
-_REMARKABLE = ("LeaseExpired", "JobRequeued", "CancellationRequested")
+_REMARKABLE = ("LeaseExpired", "JobRequeued", "TrainingResumed", "CancellationRequested")
 _FRAMES_PER_SECOND = 8
 
 
@@ -65,8 +65,8 @@ class _Picture:
             )
             self._state = evolve(self._state, recorded)
             if isinstance(recorded.event, EpochFinished):
-                if recorded.event.epoch == 1:
-                    self._epochs.clear()  # another attempt
+                # Another attempt trains some epochs again.
+                self._epochs = [one for one in self._epochs if one.epoch < recorded.event.epoch]
                 self._epochs.append(recorded.event)
                 self._epoch_began = time.monotonic()
 
@@ -101,13 +101,17 @@ class _Picture:
         stage = f"{state.stage_number} of {state.stage_total}  {words(state.stage or '')}"
         grid.add_row("stage", _bar(finished, state.stage_total, state.status), stage)
         if state.epochs:
-            done = len(self._epochs) + (state.batch / state.batches if state.batches and self._is_within_epoch() else 0)
+            within = state.batch / state.batches if state.batches and self._is_within_epoch() else 0
+            done = self._epochs_done() + within
             left = "" if state.status.is_final else self._time_left(done)
             grid.add_row("epoch", _bar(done, state.epochs, state.status), f"{state.epoch} of {state.epochs}{left}")
         return grid
 
+    def _epochs_done(self) -> int:
+        return max(self._state.resumed_from, self._epochs[-1].epoch if self._epochs else 0)
+
     def _is_within_epoch(self) -> bool:
-        return self._state.epoch > len(self._epochs)
+        return self._state.epoch > self._epochs_done()
 
     def _time_left(self, done: float) -> str:
         """From the last five epochs; early stopping may make it less."""

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from ktrdr.client import Client
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Give JSON (times in UTC) instead of text.")
+id_argument = click.argument("job_id", metavar="ID")
+target_option = click.option("--target", type=click.Choice(["local", "host", "auto"]), help="Which workers may run it.")
 url_option = click.option(
     "--url", envvar="KTRDR_URL", show_envvar=True, help="Where the service is.  [default: http://127.0.0.1:8321]"
 )

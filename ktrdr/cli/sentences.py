@@ -28,10 +28,13 @@ def sentence(event: EventView) -> str:
     data: Mapping[str, Any] = event["data"]
     match event["type"]:
         case "JobSubmitted":
-            return f"{data['name']} over {', '.join(data['symbols'])} ({', '.join(data['timeframes'])}) was submitted"
+            what = f"{data['name']} over {', '.join(data['symbols'])} ({', '.join(data['timeframes'])})"
+            return f"{what} was submitted{_origin(data)}"
         case "JobClaimed":
             device = data["capabilities"].get("device", "")
-            return f"worker {data['worker']} began attempt {data['attempt']}" + (f" on {device}" if device else "")
+            verb = "began" if data.get("continues") is None else "goes on with"
+            text = f"worker {data['worker']} {verb} attempt {data['attempt']}" + (f" on {device}" if device else "")
+            return f"{text}; it would rather have a GPU, but {data['fallback']}" if data.get("fallback") else text
         case "StageStarted":
             return f"stage {data['number']} of {data['total']} began: {words(data['name'])}"
         case "StageFinished":
@@ -41,6 +44,8 @@ def sentence(event: EventView) -> str:
             return f"epoch {data['epoch']} of {data['epochs']}, batch {data['batch']} of {data['batches']}"
         case "EpochFinished":
             return f"epoch {data['epoch']} of {data['epochs']}: {losses(data)}"
+        case "TrainingResumed":
+            return _resumed(data)
         case "CheckpointSaved":
             return f"a checkpoint of epoch {data['epoch']} was saved ({data['bytes']:,} bytes)"
         case "CancellationRequested":
@@ -70,6 +75,24 @@ def losses(data: Mapping[str, Any]) -> str:
 def words(name: str) -> str:
     """`train_model` as people read it."""
     return name.replace("_", " ")
+
+
+def _origin(data: Mapping[str, Any]) -> str:
+    """What a job was made of, if it was made of another."""
+    match data.get("relation"):
+        case "retry":
+            begins = data["starts_from"]
+            again = f", from epoch {begins['epoch']} on" if begins and begins != data["forked_from"] else ""
+            return f" as a retry of {data['parent']}{again}"
+        case "fork":
+            return f" as a fork of {data['parent']} from epoch {data['forked_from']['epoch']} on"
+    return ""
+
+
+def _resumed(data: Mapping[str, Any]) -> str:
+    begun = f"goes on after epoch {data['epoch']}" if data["digest"] else "begins at the start"
+    passed_over = [f"the checkpoint of epoch {one['epoch']}: {one['problem']}" for one in data["passed_over"]]
+    return f"the training {begun}" + (f"; could not use {'; '.join(passed_over)}" if passed_over else "")
 
 
 def _after_request(data: Mapping[str, Any]) -> str:

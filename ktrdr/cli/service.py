@@ -43,12 +43,12 @@ def up(as_json: bool) -> None:
       ktrdr up
       KTRDR_PORT=9000 KTRDR_HOME=/srv/ktrdr ktrdr up
     """
-    from ktrdr.api.server import check_loopback
+    from ktrdr.api.access import check_address
     from ktrdr.cli.parts import free_port, part_environment, running_parts
     from ktrdr.settings import read_settings
 
     settings = read_settings()
-    check_loopback(settings.host)
+    check_address(settings.host, has_token=settings.token is not None)  # what it says is logged by the API
     try:
         port = free_port(settings.host, settings.port)
     except OSError as error:
@@ -56,6 +56,7 @@ def up(as_json: bool) -> None:
             f"port {settings.port} of {settings.host} cannot be used ({error.strerror}); "
             "stop what listens there, or choose another with KTRDR_PORT"
         ) from None
+    open_installation()  # what makes it unusable is told once, not by every part each time that it is started again
     stopping = _stop_signals()
     environment = part_environment(home=str(settings.home), host=settings.host, port=port)
     with running_parts(environment, say=say) as parts:
@@ -155,31 +156,38 @@ def scheduler(until_stdin_closes: bool) -> None:
 @click.command("host-worker")
 @_slots
 @url_option
-def host_worker(slots: int | None, url: str | None) -> None:
+@click.option(
+    "--token", help="What the service wants of its clients. KTRDR_TOKEN keeps it out of the list of processes."
+)
+@click.option("--cache", help="Folder for price data and unfinished models.  [default: host_worker in KTRDR_HOME]")
+@click.option("--cache-gb", type=float, help="What is kept there for later jobs, in GB.  [default: 20]")
+def host_worker(**given: str | float | None) -> None:
     """Trains jobs for a service elsewhere, over HTTP alone; usually on the machine with the GPU.
 
     \b
     Examples:
       ktrdr host-worker --url http://127.0.0.1:8321
-      KTRDR_DEVICE=cuda ktrdr host-worker --slots 2
+      KTRDR_DEVICE=cuda KTRDR_TOKEN=… ktrdr host-worker --slots 2
     """
     from host_worker.main import main as run_host_worker
 
-    arguments = ["--url", url] if url else []
-    run_host_worker([*arguments, "--slots", str(slots)] if slots else arguments)
+    said = {name.replace("_", "-"): value for name, value in given.items() if value is not None}
+    run_host_worker([f"--{name}={value}" for name, value in said.items()])
 
 
 def open_installation() -> tuple[Store, Settings]:
     """The store that the settings name. What makes it unusable becomes an error for people."""
     from ktrdr.settings import read_settings
     from ktrdr.store import open_store
-    from ktrdr.store.database import DatabaseUnsuitableError
+    from ktrdr.store.database import DatabaseUnsuitableError, DatabaseUnwritableError
 
     settings = read_settings()
     try:
         return open_store(settings.home, settings.database_url, lease_seconds=settings.lease_seconds), settings
     except DatabaseUnsuitableError as error:
         raise click.ClickException(str(error)) from None
+    except DatabaseUnwritableError as error:
+        raise click.ClickException(f"{error}; {error.fix}") from None
 
 
 def _begin_part(name: str, until_stdin_closes: bool) -> tuple[Store, Settings]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import click
 
-from ktrdr.cli.options import connect_to, json_option, split_list, url_option
+from ktrdr.cli.options import connect_to, json_option, split_list, target_option, url_option
 from ktrdr.cli.output import put, put_json, say
 
 
@@ -21,6 +22,15 @@ def _read_labels(_context: click.Context, _parameter: click.Parameter, given: Se
     return labels
 
 
+def _read_seconds(_context: click.Context, _parameter: click.Parameter, given: str | None) -> Any:
+    if given is None or given == "never":
+        return given
+    try:
+        return float(given)
+    except ValueError:
+        raise click.BadParameter(f"{given!r} is neither a number nor 'never'") from None
+
+
 @click.command()
 @click.argument("strategy", metavar="FILE_OR_NAME")
 @click.option("--symbols", help="Comma-separated, in place of the file's.")
@@ -28,8 +38,17 @@ def _read_labels(_context: click.Context, _parameter: click.Parameter, given: Se
 @click.option("--start", help="First day or moment of the data (UTC), in place of the file's.")
 @click.option("--end", help="Last day or moment; a bare day counts to its end.")
 @click.option("--seed", type=int, help="For a strategy that names none; equal seeds give equal models.")
-@click.option("--target", type=click.Choice(["local", "host", "auto"]), help="Which workers may run it.")
+@target_option
+@click.option("--require-gpu", is_flag=True, help="Fail rather than run without a GPU.")
+@click.option("--prefer-gpu", is_flag=True, help="Run on a GPU if one is free, else without, and say why.")
 @click.option("--priority", type=int, help="-1000 to 1000; higher runs first.")
+@click.option("--checkpoint-every-epochs", type=click.IntRange(1), metavar="N", help="Save a checkpoint after so many.")
+@click.option(
+    "--checkpoint-every-seconds",
+    metavar="S",
+    callback=_read_seconds,
+    help="Save one at the first end of an epoch after so long, or never.  [default: 30]",
+)
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", callback=_read_labels, help="May be repeated.")
 @click.option("--strict", is_flag=True, help="Count warnings about the strategy as faults.")
 @click.option("--idempotency-key", help="The same key and content always give the same job.")
@@ -45,7 +64,11 @@ def train(
     end: str | None,
     seed: int | None,
     target: str | None,
+    require_gpu: bool,
+    prefer_gpu: bool,
     priority: int | None,
+    checkpoint_every_epochs: int | None,
+    checkpoint_every_seconds: float | Literal["never"] | None,
     labels: dict[str, str],
     strict: bool,
     idempotency_key: str | None,
@@ -61,6 +84,7 @@ def train(
     Examples:
       ktrdr train trend_follower --follow
       ktrdr train my_strategy.yaml --symbols AAPL,IBM --start 2005-01-01 --label desk=rates
+      ktrdr train my_strategy.yaml --target host --prefer-gpu --checkpoint-every-epochs 5
       id=$(ktrdr train trend_follower) && ktrdr jobs follow "$id" --json
     """
     with connect_to(url) as client:
@@ -72,7 +96,11 @@ def train(
             end=end,
             seed=seed,
             target=target,
+            require_gpu=require_gpu,
+            prefer_gpu=prefer_gpu,
             priority=priority,
+            checkpoint_every_epochs=checkpoint_every_epochs,
+            checkpoint_every_seconds=checkpoint_every_seconds,
             labels=labels,
             strict=strict,
             idempotency_key=idempotency_key,

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -21,24 +21,29 @@ from ktrdr.client.stream import follow_events
 from ktrdr.client.transport import ApiError, ServiceUnreachableError, Transport
 
 if TYPE_CHECKING:
-    from ktrdr.api.views import EventView, JobDetail, JobView
+    from ktrdr.api.service_settings import SettingsView
+    from ktrdr.api.views import CheckpointView, EventView, JobDetail, JobView
+    from ktrdr.api.workers import WorkerView
 
 __all__ = ["ApiError", "Client", "ServiceUnreachableError", "connect"]
 
 _PAGE = 200
 
 
-def connect(url: str) -> Client:
-    """A client of the service at `url`; close it, or use it as a context manager."""
-    return Client(url)
+def connect(url: str, *, token: str | None = None) -> Client:
+    """A client of the service at `url`; close it, or use it as a context manager. See `Client`."""
+    return Client(url, token=token)
 
 
 class Client:
-    """Speaks to one service. Belongs to one thread. Every method raises ApiError and ServiceUnreachableError."""
+    """Speaks to one service. Belongs to one thread. Every method raises ApiError and ServiceUnreachableError.
 
-    def __init__(self, url: str) -> None:
+    A service that wants a token gets `token`, or else the one in KTRDR_TOKEN.
+    """
+
+    def __init__(self, url: str, *, token: str | None = None) -> None:
         self.url = url.rstrip("/")
-        self._transport = Transport(self.url)
+        self._transport = Transport(self.url, token)
 
     def __enter__(self) -> Client:
         return self
@@ -59,20 +64,29 @@ class Client:
         end: str | None = None,
         seed: int | None = None,
         target: str | None = None,
+        require_gpu: bool = False,
+        prefer_gpu: bool = False,
         priority: int | None = None,
         labels: Mapping[str, str] | None = None,
         max_attempts: int | None = None,
+        checkpoint_every_epochs: int | None = None,
+        checkpoint_every_seconds: float | Literal["never"] | None = None,
         strict: bool = False,
         idempotency_key: str | None = None,
     ) -> JobView:
         """Asks for a training. `strategy` is the text of a file, its content, or the name of a stored or sample one.
 
-        Without an `idempotency_key` one is made up, so that a repetition after a lost answer makes no second job.
+        What is None is as the service has it by default. Without an `idempotency_key` one is made up, so that a
+        repetition after a lost answer makes no second job.
         """
         body = _given(
             strategy=strategy, symbols=symbols, timeframes=timeframes, start=start, end=end, seed=seed, target=target,
-            priority=priority, labels=labels, max_attempts=max_attempts, strict=strict,
+            require_gpu=require_gpu, prefer_gpu=prefer_gpu, priority=priority, labels=labels, max_attempts=max_attempts,
+            checkpoint_every_epochs=checkpoint_every_epochs, checkpoint_every_seconds=checkpoint_every_seconds,
+            strict=strict,
         )  # fmt: skip
+        if checkpoint_every_seconds == "never":
+            body["checkpoint_every_seconds"] = None
         headers = {"Idempotency-Key": idempotency_key or uuid4().hex}
         return cast("JobView", self._transport.json("POST", "/jobs", json=body, headers=headers))
 
@@ -134,6 +148,43 @@ class Client:
         # Not repeated by itself: if the first request ended the job, a second one would be told that it has ended.
         path = f"{_job_path(job_id)}/cancel"
         return cast("JobView", self._transport.json("POST", path, json={"reason": reason}, repeatable=False))
+
+    def retry(
+        self, job_id: str, *, from_checkpoint: bool = False, idempotency_key: str | None = None, **run: Any
+    ) -> JobView:
+        """Submits a job that has ended once more: from the start, or from its newest checkpoint.
+
+        `run` says what shall differ in how it runs: `target`, `priority`, `labels`, `max_attempts` and so on. Without
+        an `idempotency_key` one is made up, so that a repetition after a lost answer makes no second job.
+        """
+        return self._submit_again("retry", job_id, {"from_checkpoint": from_checkpoint, **run}, idempotency_key)
+
+    def fork(
+        self,
+        job_id: str,
+        *,
+        epoch: int | None = None,
+        changes: Mapping[str, Any] | None = None,
+        seed: int | None = None,
+        idempotency_key: str | None = None,
+        **run: Any,
+    ) -> JobView:
+        """Submits a job that goes on from the checkpoint of an epoch (the newest without one) of another, with changes.
+
+        `changes` are dotted keys of the other job's strategy with their new values; the rest is as in `retry`.
+        """
+        body = _given(epoch=epoch, changes=changes, seed=seed, **run)
+        return self._submit_again("fork", job_id, body, idempotency_key)
+
+    def _submit_again(self, how: str, job_id: str, body: Mapping[str, Any], idempotency_key: str | None) -> JobView:
+        headers = {"Idempotency-Key": idempotency_key or uuid4().hex}
+        path = f"{_job_path(job_id)}/{how}"
+        return cast("JobView", self._transport.json("POST", path, json=body, headers=headers))
+
+    def checkpoints(self, job_id: str) -> list[CheckpointView]:
+        """The checkpoints of a job that are still there, by epoch: what it can be forked from."""
+        answer = self._transport.json("GET", f"{_job_path(job_id)}/checkpoints")
+        return cast("list[CheckpointView]", answer["checkpoints"])
 
     def model(self, job_id: str, path: Path) -> Path:
         """Downloads the model of a completed job as a zip file to `path`, which appears whole or not at all."""
@@ -221,6 +272,18 @@ class Client:
             date_format=date_format,
         )  # fmt: skip
         return self._transport.json("PUT", "/datasets", params=query, content=data)
+
+    def workers(self) -> list[WorkerView]:
+        """Every worker: alive or lately gone, on which device, busy with what."""
+        return cast("list[WorkerView]", self._transport.json("GET", "/workers")["workers"])
+
+    def settings(self) -> SettingsView:
+        """What is set while the service runs, by whom and since when."""
+        return cast("SettingsView", self._transport.json("GET", "/settings"))
+
+    def change_settings(self, changes: Mapping[str, Any]) -> SettingsView:
+        """Sets what is named (`default_target`, `fair_by`, `caps`); None goes back to the default."""
+        return cast("SettingsView", self._transport.json("PATCH", "/settings", json=dict(changes)))
 
     def ready(self) -> dict[str, Any]:
         """Whether the service can do its work: `status` is `ok` or `unavailable`, and `checks` say why."""

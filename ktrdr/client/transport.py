@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -41,18 +42,15 @@ class ServiceUnreachableError(Exception):
 
 
 class Transport:
-    """One connection pool to one service."""
+    """One connection pool to one service; it sends the given token, or that of KTRDR_TOKEN, if there is one."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str | None = None) -> None:
         self.url = url
+        token = token or os.environ.get("KTRDR_TOKEN", "").strip()
+        if not (token.isascii() and token.isprintable()):  # what refuses it later would repeat it
+            raise ServiceUnreachableError(url, "the token is not visible ASCII, so it cannot be sent")
         try:
-            self._http = httpx2.Client(
-                base_url=url,
-                # Making a TLS context takes longer than most requests, and no proxy knows this machine's loopback.
-                verify=url.startswith("https:"),
-                trust_env=not _is_loopback(url),
-                timeout=httpx2.Timeout(120, connect=10),
-            )
+            self._http = open_http(url, token, timeout=httpx2.Timeout(120, connect=10))
         except httpx2.InvalidURL as error:
             raise ServiceUnreachableError(url, error) from None
 
@@ -97,6 +95,18 @@ class Transport:
             raise ServiceUnreachableError(self.url, error) from None
         except ValueError:
             raise ServiceUnreachableError(self.url, "what answers there is no ktrdr service") from None
+
+
+def open_http(url: str, token: str | None, **options: Any) -> httpx2.Client:
+    """A connection pool to one service. Raises httpx2.InvalidURL."""
+    return httpx2.Client(
+        base_url=url,
+        headers={"Authorization": f"Bearer {token}"} if token else {},
+        # Making a TLS context takes longer than most requests, and no proxy knows this machine's loopback.
+        verify=url.startswith("https:"),
+        trust_env=not _is_loopback(url),
+        **options,
+    )
 
 
 def api_error(answer: httpx2.Response) -> ApiError:

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any, get_args
 
 from ktrdr.jobs.canonical import LARGEST_INTEGER, dumps
-from ktrdr.jobs.events import CancelOutcome, JobEvent, Recorded, RequeueReason, Target, TerminalEvent
+from ktrdr.jobs.events import CancelOutcome, JobEvent, Recorded, Relation, RequeueReason, Target, TerminalEvent
 
 EVENT_TYPES: dict[str, type[Any]] = {event.__name__: event for event in get_args(JobEvent)}
 TERMINAL_TYPES = tuple(event.__name__ for event in get_args(TerminalEvent))
@@ -23,6 +23,7 @@ UPCASTERS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {
 #: Fields whose text is one of an enumeration, by the class that declares them.
 _ENUMERATIONS: dict[tuple[str, str], Callable[[str], object]] = {
     ("JobSubmitted", "target"): Target,
+    ("JobSubmitted", "relation"): Relation,
     ("JobRequeued", "reason"): RequeueReason,
     ("JobCancelled", "outcome"): CancelOutcome,
 }
@@ -57,7 +58,7 @@ def decode(event_type: str, schema: int, data: str) -> JobEvent:
     for name, value in values.items():
         if isinstance(value, list):
             values[name] = tuple(value)
-        elif (event_type, name) in _ENUMERATIONS:
+        elif value is not None and (event_type, name) in _ENUMERATIONS:
             values[name] = _ENUMERATIONS[event_type, name](value)
     event: JobEvent = current(**values)
     return event

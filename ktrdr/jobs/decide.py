@@ -11,7 +11,7 @@ refused with the truth.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from ktrdr.jobs.events import (
@@ -29,8 +29,16 @@ from ktrdr.jobs.events import (
     ProgressEvent,
     RequeueReason,
 )
-from ktrdr.jobs.refusals import JobFinishedError, LeaseLostError, NotQueuedError, StaleVersionError, UnknownJobError
+from ktrdr.jobs.refusals import (
+    JobFinishedError,
+    LeaseLostError,
+    MissingReportError,
+    NotQueuedError,
+    StaleVersionError,
+    UnknownJobError,
+)
 from ktrdr.jobs.state import JobState, Status
+from ktrdr.jobs.workers import has_gpu
 
 #: Longest text of a message that a worker may record; tracebacks belong to logs.
 MESSAGE_LIMIT = 4_000
@@ -43,29 +51,67 @@ def submit(state: JobState, submitted: JobSubmitted) -> tuple[JobEvent, ...]:
     return (submitted,)
 
 
-def claim(
-    state: JobState, *, worker: str, worker_kind: str, capabilities: Json, numeric_profile: Json
-) -> tuple[JobEvent, ...]:
-    """Gives a queued job to a worker, under the next lease epoch."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimant:
+    """A worker that asks for a job."""
+
+    worker: str
+    #: `local` or `host`.
+    kind: str
+    #: DeviceCapabilities as plain data.
+    capabilities: Json
+    numeric_profile: Json
+
+    @property
+    def has_gpu(self) -> bool:
+        return has_gpu(self.capabilities)
+
+
+def claim(state: JobState, claimant: Claimant, *, fallback: str = "") -> tuple[JobEvent, ...]:
+    """Gives a queued job to a worker, under the next lease epoch.
+
+    `fallback` says why, if the job would rather have a GPU and this worker has none.
+    """
+    _require_queued(state)
+    return (_claimed(state, claimant, fallback=fallback, attempt=state.attempts_spent + 1),)
+
+
+def regain(state: JobState, lease_epoch: int, claimant: Claimant, *, may_run: bool) -> tuple[JobEvent, ...]:
+    """Lets a worker that was cut off beyond its lease go on with its attempt, if nobody has taken the job since.
+
+    `may_run` is whether the caps leave room for it. Asking again, because the answer was lost, changes nothing. Raises
+    LeaseLostError: also for a lease that its worker gave back, or whose attempt failed.
+    """
     _require_job(state)
-    if state.status is not Status.QUEUED:
-        raise NotQueuedError(state.job_id, state.status)
-    return (
-        JobClaimed(
-            worker=worker,
-            worker_kind=worker_kind,
-            attempt=state.attempts_spent + 1,
-            lease_epoch=state.lease_epoch + 1,
-            capabilities=capabilities,
-            numeric_profile=numeric_profile,
-        ),
-    )
+    if state.worker == claimant.worker and state.continues == lease_epoch:
+        return ()
+    if state.status is not Status.QUEUED or not state.lost_lease == state.lease_epoch == lease_epoch:
+        raise LeaseLostError(state.job_id, lease_epoch, _current(state, lease_epoch))
+    if not may_run:
+        raise LeaseLostError(state.job_id, lease_epoch, "meanwhile as many jobs of its share run as may run at once")
+    return (_claimed(state, claimant, fallback=state.fallback, attempt=state.attempts_spent, continues=lease_epoch),)
 
 
 def report(state: JobState, lease_epoch: int, progress: Sequence[ProgressEvent]) -> tuple[JobEvent, ...]:
     """Records a worker's progress."""
     require_lease(state, lease_epoch)
     return tuple(progress)
+
+
+def fresh(state: JobState, first: int, progress: Sequence[ProgressEvent]) -> Sequence[ProgressEvent]:
+    """What of a report is new. `first` is the number, within the attempt and from 0, of its first event.
+
+    An attempt that goes on under another lease goes on counting. Raises MissingReportError if events in between never
+    came.
+    """
+    if first > state.reported:
+        raise MissingReportError(state.reported, first)
+    return progress[state.reported - first :]
+
+
+def has_settled(state: JobState, lease_epoch: int) -> bool:
+    """Whether the attempt under this lease has ended the job: its worker may ask again, and hears the truth."""
+    return state.status.is_final and state.lease_epoch == lease_epoch
 
 
 def complete(state: JobState, lease_epoch: int, completed: JobCompleted) -> tuple[JobEvent, ...]:
@@ -123,6 +169,12 @@ def expire_lease(state: JobState, lease_epoch: int) -> tuple[JobEvent, ...]:
     return (expired, failed)
 
 
+def give_up(state: JobState, *, kind: str, message: str, fix: str) -> tuple[JobEvent, ...]:
+    """Ends a job in the queue that no worker can run."""
+    _require_queued(state)
+    return (JobFailed(kind=kind, message=message, where="queue", fix=fix, retryable=True),)
+
+
 def request_cancellation(state: JobState, *, by: str, reason: str) -> tuple[JobEvent, ...]:
     """Asks for the job to stop: at once if it is queued, otherwise its worker will see the request.
 
@@ -160,6 +212,27 @@ def _cancelled(
     )
 
 
+def _claimed(
+    state: JobState, claimant: Claimant, *, fallback: str, attempt: int, continues: int | None = None
+) -> JobClaimed:
+    return JobClaimed(
+        worker=claimant.worker,
+        worker_kind=claimant.kind,
+        attempt=attempt,
+        lease_epoch=state.lease_epoch + 1,
+        capabilities=claimant.capabilities,
+        numeric_profile=claimant.numeric_profile,
+        fallback=fallback,
+        continues=continues,
+    )
+
+
+def _require_queued(state: JobState) -> None:
+    _require_job(state)
+    if state.status is not Status.QUEUED:
+        raise NotQueuedError(state.job_id, state.status)
+
+
 def _require_job(state: JobState) -> None:
     if not state.version:
         raise UnknownJobError(state.job_id)
@@ -168,7 +241,12 @@ def _require_job(state: JobState) -> None:
 def require_lease(state: JobState, lease_epoch: int) -> None:
     """Raises LeaseLostError unless the job runs under this lease."""
     _require_job(state)
-    if state.status not in (Status.RUNNING, Status.CANCELLING):
-        raise LeaseLostError(state.job_id, lease_epoch, f"the job is {state.status}")
+    if state.status not in (Status.RUNNING, Status.CANCELLING) or state.lease_epoch != lease_epoch:
+        raise LeaseLostError(state.job_id, lease_epoch, _current(state, lease_epoch))
+
+
+def _current(state: JobState, lease_epoch: int) -> str:
+    """Why a lease is not held, for people."""
     if state.lease_epoch != lease_epoch:
-        raise LeaseLostError(state.job_id, lease_epoch, f"lease {state.lease_epoch} was given out since")
+        return f"lease {state.lease_epoch} was given out since"
+    return f"the job is {state.status}"

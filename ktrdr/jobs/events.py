@@ -39,6 +39,13 @@ class RequeueReason(StrEnum):
     RELEASED = "released"
 
 
+class Relation(StrEnum):
+    #: The same training once more.
+    RETRY = "retry"
+    #: Another training that goes on from an epoch of this one.
+    FORK = "fork"
+
+
 class CancelOutcome(StrEnum):
     #: Cancelled in the queue.
     NOT_STARTED = "not_started"
@@ -74,11 +81,27 @@ class JobSubmitted:
     context: tuple[Json, ...]
     seed: int
     target: Target
-    #: Higher runs first; equal priorities run in the order of submission.
+    #: Only a worker with a GPU may run it; the job fails if there is none.
+    require_gpu: bool
+    #: A worker with a GPU shall run it if one is free; another one says why it did not.
+    prefer_gpu: bool
+    #: Higher runs first; equal priorities take turns by share, and run in the order of submission within one.
     priority: int
+    #: Whose turn the job counts as: `desk=rates` where the service is fair by the label `desk`, otherwise empty.
+    share: str
     labels: Mapping[str, str]
     #: How often the job may be tried before it counts as failed.
     max_attempts: int
+    #: How often a checkpoint is saved: `{every_epochs, every_seconds}`, None for never.
+    checkpoints: Json
+    #: The job that this one repeats or goes on from, and how.
+    parent: JobId | None
+    relation: Relation | None
+    #: The checkpoint to begin with, if it can be used: `{epoch, digest}`; None = from the start.
+    starts_from: Json | None
+    #: The checkpoint of another training that this one goes on from with changes: `{epoch, digest}`; None = it begins
+    #: with new weights. Part of what the training is, so a retry of a fork has it too.
+    forked_from: Json | None
     #: What the strategy file says without effect.
     warnings: tuple[str, ...]
     idempotency_key: str | None
@@ -104,6 +127,10 @@ class JobClaimed:
     capabilities: Json
     #: What else can change the bits of a result: torch, CPU instruction set, threads, …
     numeric_profile: Json
+    #: Why a job that would rather have a GPU was given to a worker without one; empty where nothing was given up.
+    fallback: str
+    #: The lease whose attempt goes on: its worker was cut off, came back and found the job still in the queue.
+    continues: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,10 +182,26 @@ class EpochFinished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointSaved:
+    """What the training needs to go on after this epoch is on the service's disk."""
+
     SCHEMA: ClassVar[int] = 1
     epoch: int
+    #: SHA-256 of the file.
     digest: str
     bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingResumed:
+    """The attempt goes on from a checkpoint, as if the epochs up to it were its own."""
+
+    SCHEMA: ClassVar[int] = 1
+    #: The last epoch that is not trained again; 0 where no checkpoint could be used.
+    epoch: int
+    #: Of the checkpoint; None where no checkpoint could be used.
+    digest: str | None
+    #: Newer checkpoints that could not be used: `{epoch, digest, problem}` each.
+    passed_over: tuple[Json, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,6 +277,7 @@ JobEvent = (
     | BatchProgressed
     | EpochFinished
     | CheckpointSaved
+    | TrainingResumed
     | CancellationRequested
     | JobCancelled
     | LeaseExpired
@@ -243,7 +287,7 @@ JobEvent = (
 )
 
 #: What a worker may say of its work while it lasts.
-ProgressEvent = StageStarted | StageFinished | BatchProgressed | EpochFinished | CheckpointSaved
+ProgressEvent = StageStarted | StageFinished | BatchProgressed | EpochFinished | CheckpointSaved | TrainingResumed
 #: Events after which nothing more is recorded of the job.
 TerminalEvent = JobCompleted | JobFailed | JobCancelled
 

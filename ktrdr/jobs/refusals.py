@@ -5,6 +5,7 @@ RefusalError
 ├── JobFinishedError       the job has ended; nothing more happens to it
 ├── LeaseLostError         the attempt is no longer the worker's; it must stop and discard its work
 ├── NotQueuedError         the job is not waiting for a worker
+├── MissingReportError     a worker's report cannot follow what was received before
 ├── StaleVersionError      the job changed since it was read
 └── IdempotencyKeyError    the key was used for another request
 
@@ -64,6 +65,15 @@ class NotQueuedError(RefusalError):
         super().__init__(f"job {job_id} is {status}, so it cannot be claimed")
         self.job_id = job_id
         self.status = status
+
+
+class MissingReportError(RefusalError):
+    """Reports are missing in between."""
+
+    fix = "report from the number that is missing"
+
+    def __init__(self, missing: int, first: int) -> None:
+        super().__init__(f"event {missing} of this attempt was never received, so event {first} cannot follow")
 
 
 class StaleVersionError(RefusalError):

@@ -24,13 +24,19 @@ from ktrdr.jobs.events import (
     JobId,
     JobRequeued,
     JobSubmitted,
+    Json,
     LeaseExpired,
     Recorded,
+    Relation,
     RequeueReason,
     StageFinished,
     StageStarted,
     Target,
+    TrainingResumed,
 )
+
+#: As many of the newest checkpoints are remembered: one that is damaged falls back to the one before.
+CHECKPOINTS = 3
 
 
 class Status(StrEnum):
@@ -70,23 +76,39 @@ class JobState:
     timeframes: tuple[str, ...] = ()
     labels: Mapping[str, str] | None = None
     target: Target = Target.AUTO
+    require_gpu: bool = False
+    prefer_gpu: bool = False
     priority: int = 0
+    share: str = ""
     seed: int = 0
     max_attempts: int = 1
+    #: The job that this one repeats or goes on from, and how.
+    parent: JobId | None = None
+    relation: Relation | None = None
     submitted_at: Instant | None = None
     #: First claim.
     started_at: Instant | None = None
     finished_at: Instant | None = None
     #: When the last event was recorded.
     updated_at: Instant | None = None
+    #: Newest claim.
+    claimed_at: Instant | None = None
     #: Who holds the lease; None while no one does.
     worker: str | None = None
     worker_kind: str | None = None
+    #: Why a job that would rather have a GPU runs without one.
+    fallback: str = ""
     attempt: int = 0
     #: Attempts that ended in a lost lease or a failure that may be tried again.
     attempts_spent: int = 0
     #: The last lease epoch given out.
     lease_epoch: int = 0
+    #: The lease whose attempt goes on under the last one; None if that began an attempt of its own.
+    continues: int | None = None
+    #: The last lease that expired; None if none did.
+    lost_lease: int | None = None
+    #: Events of the attempt that its workers have reported, under whatever lease, so that a repetition is known.
+    reported: int = 0
     stage: str | None = None
     stage_number: int = 0
     stage_total: int = 0
@@ -94,6 +116,10 @@ class JobState:
     epochs: int = 0
     batch: int = 0
     batches: int = 0
+    #: The epoch of the checkpoint that the attempt went on from; 0 if it began at the start.
+    resumed_from: int = 0
+    #: The newest checkpoints, newest first: `{epoch, digest}` each.
+    checkpoints: tuple[Json, ...] = ()
     train_loss: float | None = None
     validation_loss: float | None = None
     train_accuracy: float | None = None
@@ -124,8 +150,8 @@ _DEFAULTS: dict[str, Any] = vars(NO_JOB)
 _NOT_STARTED: dict[str, Any] = {
     name: getattr(NO_JOB, name)
     for name in (
-        "stage", "stage_number", "stage_total", "epoch", "epochs", "batch", "batches",
-        "train_loss", "validation_loss", "train_accuracy", "validation_accuracy",
+        "stage", "stage_number", "stage_total", "epoch", "epochs", "batch", "batches", "resumed_from",
+        "train_loss", "validation_loss", "train_accuracy", "validation_accuracy", "reported",
     )
 }  # fmt: skip
 _RELEASED: dict[str, Any] = {"worker": None, "worker_kind": None}
@@ -161,28 +187,53 @@ def _changes(state: JobState, recorded: Recorded) -> dict[str, Any]:
                 "timeframes": event.timeframes,
                 "labels": event.labels,
                 "target": event.target,
+                "require_gpu": event.require_gpu,
+                "prefer_gpu": event.prefer_gpu,
                 "priority": event.priority,
+                "share": event.share,
                 "seed": event.seed,
                 "max_attempts": event.max_attempts,
+                "parent": event.parent,
+                "relation": event.relation,
+                "checkpoints": () if event.starts_from is None else (event.starts_from,),
                 "submitted_at": recorded.at,
             }
         case JobClaimed():
-            return _NOT_STARTED | {
+            claimed = {
                 "status": Status.RUNNING,
                 "started_at": state.started_at or recorded.at,
+                "claimed_at": recorded.at,
                 "worker": event.worker,
                 "worker_kind": event.worker_kind,
+                "fallback": event.fallback,
                 "attempt": event.attempt,
                 "lease_epoch": event.lease_epoch,
+                "continues": event.continues,
             }
+            if event.continues is None:
+                return _NOT_STARTED | claimed
+            # The attempt that counted as lost was not.
+            return claimed | {
+                "attempts_spent": state.attempts_spent - 1, "failure_kind": None, "failure_message": None
+            }  # fmt: skip
         case StageStarted() | StageFinished():
-            return {"stage": event.name, "stage_number": event.number, "stage_total": event.total}
+            return {
+                "reported": state.reported + 1,
+                "stage": event.name,
+                "stage_number": event.number,
+                "stage_total": event.total,
+            }
         case BatchProgressed():
             return {
-                "epoch": event.epoch, "epochs": event.epochs, "batch": event.batch, "batches": event.batches
-            }  # fmt: skip
+                "reported": state.reported + 1,
+                "epoch": event.epoch,
+                "epochs": event.epochs,
+                "batch": event.batch,
+                "batches": event.batches,
+            }
         case EpochFinished():
             return {
+                "reported": state.reported + 1,
                 "epoch": event.epoch,
                 "epochs": event.epochs,
                 "batch": state.batches,
@@ -192,7 +243,12 @@ def _changes(state: JobState, recorded: Recorded) -> dict[str, Any]:
                 "validation_accuracy": event.validation_accuracy,
             }
         case CheckpointSaved():
-            return {}
+            saved = {"epoch": event.epoch, "digest": event.digest}
+            # A file that was written again is remembered once, else it would push out one to fall back on.
+            others = [one for one in state.checkpoints if one != saved]
+            return {"reported": state.reported + 1, "checkpoints": (saved, *others)[:CHECKPOINTS]}
+        case TrainingResumed():
+            return {"reported": state.reported + 1, "resumed_from": event.epoch, "epoch": event.epoch}
         case CancellationRequested():
             return {
                 "status": Status.CANCELLING,
@@ -202,7 +258,7 @@ def _changes(state: JobState, recorded: Recorded) -> dict[str, Any]:
                 "cancel_reason": event.reason,
             }
         case LeaseExpired():
-            return _RELEASED
+            return _RELEASED | {"lost_lease": event.lease_epoch}
         case JobRequeued():
             spent = event.reason is not RequeueReason.RELEASED
             return _RELEASED | {
@@ -260,8 +316,10 @@ def state_data(state: JobState) -> dict[str, Any]:
 _READ: dict[str, Callable[[Any], Any]] = {
     "status": Status,
     "target": Target,
+    "relation": Relation,
     "symbols": tuple,
     "timeframes": tuple,
+    "checkpoints": tuple,
 }
 
 

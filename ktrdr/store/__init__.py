@@ -10,12 +10,16 @@ from pathlib import Path
 
 from sqlalchemy import URL, Engine
 
-from ktrdr.files import Models, Prices
+from ktrdr.disk import require_folder
+from ktrdr.files import Checkpoints, Models, Prices
 from ktrdr.store.database import open_engine
 from ktrdr.store.doorbell import Doorbell, Glance, Watch
-from ktrdr.store.log import LEASE_SECONDS, Log
+from ktrdr.store.log import Log
 from ktrdr.store.migrate import migrate
 from ktrdr.store.reader import Reader
+
+#: A lease that is not renewed for this long is lost.
+LEASE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +30,12 @@ class Store:
     home: Path
     prices: Prices
     models: Models
+    checkpoints: Checkpoints
     doorbell: Doorbell
     lease_seconds: float
 
     def open_log(self) -> Log:
-        return Log(self.engine, self.doorbell, lease_seconds=self.lease_seconds)
+        return Log(self.engine, self.doorbell)
 
     def open_reader(self) -> Reader:
         return Reader(self.engine)
@@ -45,9 +50,9 @@ class Store:
 def open_store(home: Path, database_url: str | None = None, *, lease_seconds: float = LEASE_SECONDS) -> Store:
     """Opens the installation in `home`, making and migrating it first if need be.
 
-    Raises DatabaseUnsuitableError, and OSError if the folder cannot be written.
+    Raises DatabaseUnsuitableError, DatabaseUnwritableError, and FolderUnusableError if the folder cannot be written.
     """
-    home.mkdir(parents=True, exist_ok=True)
+    require_folder(home, choose="choose another with KTRDR_HOME")
     engine = open_engine(database_url or URL.create("sqlite", database=str(home / "ktrdr.db")))
     migrate(engine)
     return Store(
@@ -55,6 +60,7 @@ def open_store(home: Path, database_url: str | None = None, *, lease_seconds: fl
         home=home,
         prices=Prices(home / "prices"),
         models=Models(home / "models"),
+        checkpoints=Checkpoints(home / "checkpoints"),
         doorbell=Doorbell(home / "doorbell"),
         lease_seconds=lease_seconds,
     )

@@ -16,7 +16,9 @@ from typing import Any
 
 import pysqlite3
 from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from ktrdr.disk import require_folder, trouble_at
 
 FIRST_SAFE_SQLITE = (3, 51, 3)
 #: How long a writer waits for its turn before it gives up: far beyond what a few writers can cause.
@@ -28,18 +30,37 @@ _NETWORK_FILE_SYSTEMS = {
 }  # fmt: skip
 
 
+#: What SQLite says when the disk does not take a write.
+_DISK_ERRORS = {
+    pysqlite3.SQLITE_FULL, pysqlite3.SQLITE_IOERR, pysqlite3.SQLITE_READONLY, pysqlite3.SQLITE_CANTOPEN,
+}  # fmt: skip
+
+
 class DatabaseUnsuitableError(Exception):
     """The database cannot be used safely; the message says why and what to do."""
 
 
-class DatabaseBusyError(Exception):
+class NotWrittenError(Exception):
+    """Nothing was written, for a reason that passes: the same write may succeed later."""
+
+
+class DatabaseBusyError(NotWrittenError):
     """Another process holds the database for longer than any transaction of ours takes."""
+
+
+class DatabaseUnwritableError(NotWrittenError):
+    """The disk takes nothing more: it is full, read-only, or has a quota or a limit. `fix` says what helps."""
+
+    def __init__(self, detail: str, fix: str) -> None:
+        super().__init__(detail)
+        self.fix = fix
 
 
 def open_engine(url: str | URL) -> Engine:
     """An engine for the database at `url`, every connection configured, each one a fresh one.
 
-    Raises DatabaseUnsuitableError for a SQLite that can corrupt data, a network file system or an unknown database.
+    Raises DatabaseUnsuitableError for a SQLite that can corrupt data, a network file system or an unknown database, and
+    FolderUnusableError if its folder cannot be written.
     """
     try:
         parsed = make_url(url)
@@ -56,7 +77,7 @@ def open_engine(url: str | URL) -> Engine:
         )
     file = Path(file_name).absolute()
     _refuse_network_file_system(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
+    require_folder(file.parent, choose="choose another with KTRDR_HOME or KTRDR_DATABASE_URL")
     engine = create_engine(
         parsed,
         module=pysqlite3.dbapi2,
@@ -80,6 +101,18 @@ def _configure(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA wal_autocheckpoint=4000")
     cursor.execute("PRAGMA busy_timeout=0")
     cursor.close()
+
+
+def unwritable(error: Exception, engine: Engine) -> DatabaseUnwritableError | None:
+    """What an error of SQLite, bare or as SQLAlchemy gives it, says of the disk; None if it is about something else."""
+    bare = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(bare, "sqlite_errorcode", pysqlite3.SQLITE_OK) & 0xFF
+    if code not in _DISK_ERRORS:
+        return None
+    # SQLite knows an exceeded quota or limit of size as an I/O error only.
+    folder = Path(str(engine.url.database)).absolute().parent
+    trouble = trouble_at(folder, str(bare), is_full=code == pysqlite3.SQLITE_FULL)
+    return DatabaseUnwritableError(f"the database cannot be written: {trouble.detail}", trouble.fix)
 
 
 def try_begin_write(cursor: Any) -> bool:

@@ -7,6 +7,7 @@ file instead would fire before the commit is visible.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
 import os
@@ -31,9 +32,13 @@ class Doorbell:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        if os.fstat(self._file).st_size < _WIDTH:
+            self.ring()  # takes the file's place on the disk, which may be full when it counts
 
     def ring(self) -> None:
-        os.pwrite(self._file, time.time_ns().to_bytes(_WIDTH, "little"), 0)
+        """Never fails: the commit is done, and a ring that a full disk swallows is one that waiters do without."""
+        with contextlib.suppress(OSError):
+            os.pwrite(self._file, time.monotonic_ns().to_bytes(_WIDTH, "little"), 0)
 
     def close(self) -> None:
         os.close(self._file)

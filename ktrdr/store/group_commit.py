@@ -12,7 +12,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ktrdr.store.database import DatabaseBusyError, turn_pauses
+from ktrdr.store.database import NotWrittenError, turn_pauses
 from ktrdr.store.log import Log, Operation, Transaction
 
 Result = TypeVar("Result")
@@ -47,7 +47,8 @@ class GroupCommit:
         """Runs an operation; returns once what it wrote survives power loss. Raises what the operation raised.
 
         A caller that goes away in the meantime changes nothing: the operation is carried out all the same. Raises
-        DatabaseBusyError if another process does not let go of the database, and RuntimeError after `close`.
+        NotWrittenError if another process does not let go of the database or the disk is full, and RuntimeError after
+        `close`.
         """
         if self._is_closed:
             raise RuntimeError("the log is closed")
@@ -80,8 +81,8 @@ class GroupCommit:
                 await asyncio.sleep(next(pauses))
                 group = self._next_group()
         except Exception as error:
-            if len(group) > 1 and not isinstance(error, DatabaseBusyError):
-                # One of them broke after it had written, or the commit failed: all were undone.
+            if len(group) > 1 and not isinstance(error, NotWrittenError):
+                # One of them broke after it had written: all were undone.
                 self._alone = len(group)
                 return []
             results = [_Refused(error)] * len(group)

@@ -8,44 +8,56 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ktrdr.jobs import decide
-from ktrdr.jobs.events import JobEvent, JobId, Json, ProgressEvent
+from ktrdr.jobs.decide import Claimant
+from ktrdr.jobs.events import JobEvent, JobId, ProgressEvent
+from ktrdr.jobs.queue import has_gpu_for, why_given_up
 from ktrdr.jobs.refusals import LeaseLostError
-from ktrdr.jobs.state import JobState
+from ktrdr.jobs.state import JobState, Status
 from ktrdr.store.log import Transaction
+from ktrdr.store.queue import find_next, has_room
+from ktrdr.store.workers import read_present, takes_jobs
 
 
-class MissingReportError(Exception):
-    """A worker's report cannot follow what was received before."""
-
-    def __init__(self, missing: int, first: int) -> None:
-        super().__init__(f"event {missing} of this attempt was never received, so event {first} cannot follow")
-
-
-def claim_next(
-    transaction: Transaction, *, worker: str, worker_kind: str, capabilities: Json, numeric_profile: Json
-) -> JobState | None:
-    """Gives the first job of the queue that this kind of worker may run to the worker; None if there is none."""
-    row = transaction.statements.next_queued.run(transaction.cursor, worker_kind=worker_kind).fetchone()
-    if row is None:
+def claim_next(transaction: Transaction, claimant: Claimant) -> JobState | None:
+    """Gives the job whose turn it is to the worker; None if there is none that it may run."""
+    found = find_next(transaction.cursor, transaction.statements, claimant.kind, has_gpu=claimant.has_gpu)
+    if found is None:
         return None
     return transaction.change(
-        JobId(row[0]),
-        lambda state: decide.claim(
-            state,
-            worker=worker,
-            worker_kind=worker_kind,
-            capabilities=capabilities,
-            numeric_profile=numeric_profile,
-        ),
-        actor=f"worker:{worker}",
+        found.job_id,
+        lambda state: decide.claim(state, claimant, fallback=found.fallback),
+        actor=f"worker:{claimant.worker}",
     )
+
+
+def claim_once(transaction: Transaction, claimant: Claimant, claim_id: str) -> JobState | None:
+    """`claim_next` for a worker that may ask twice, because an answer was lost: the same claim gets the same lease.
+
+    A worker that drains gets nothing new.
+    """
+    cursor, statements = transaction.cursor, transaction.statements
+    row = statements.job_of_claim.run(cursor, claim_id=claim_id).fetchone()
+    if row is not None:
+        return transaction.state(JobId(row[0]))
+    if not takes_jobs(cursor, statements, claimant.worker):
+        return None
+    claimed = claim_next(transaction, claimant)
+    if claimed is not None:
+        statements.name_claim.run(cursor, id=claimed.job_id, claim=claim_id)
+    return claimed
+
+
+def regain(transaction: Transaction, job_id: JobId, lease_epoch: int, claimant: Claimant) -> JobState:
+    """Gives a job that is still in the queue back to the worker that was cut off. Raises LeaseLostError."""
+    state = transaction.state(job_id)
+    may_run = has_room(transaction.cursor, transaction.statements, state.share)
+    regained = decide.regain(state, lease_epoch, claimant, may_run=may_run)
+    return transaction.append(state, regained, actor=f"worker:{claimant.worker}")
 
 
 def renew(transaction: Transaction, job_id: JobId, lease_epoch: int) -> None:
     """Keeps a lease for another full time. Raises UnknownJobError, and LeaseLostError if it is held no more."""
-    renewed = transaction.statements.renew_lease.run(
-        transaction.cursor, id=job_id, epoch=lease_epoch, expires_at=transaction.lease_until
-    )
+    renewed = transaction.statements.renew_lease.run(transaction.cursor, id=job_id, epoch=lease_epoch)
     if renewed.rowcount != 1:
         decide.require_lease(transaction.state(job_id), lease_epoch)
         raise LeaseLostError(job_id, lease_epoch, "the store does not know it")
@@ -65,30 +77,39 @@ def report_once(
     `first` is the number of the first event given. Raises LeaseLostError; MissingReportError if events between what
     was recorded and `first` never came.
     """
-    row = transaction.statements.lease.run(transaction.cursor, job_id=job_id).fetchone()
-    is_held = row is not None and row[1] == lease_epoch
-    reported = row[4] if is_held else 0
-    if is_held and first > reported:
-        raise MissingReportError(reported, first)
-    fresh = progress[max(reported - first, 0) :]
     state = transaction.state(job_id)
-    state = transaction.append(state, decide.report(state, lease_epoch, fresh), actor=f"worker:{state.worker}")
-    if fresh:
-        transaction.statements.count_reported.run(transaction.cursor, id=job_id, reported=first + len(progress))
-    return state
+    decide.require_lease(state, lease_epoch)
+    fresh = decide.fresh(state, first, progress)
+    return transaction.append(state, decide.report(state, lease_epoch, fresh), actor=f"worker:{state.worker}")
 
 
-def expire_leases(transaction: Transaction) -> list[JobState]:
-    """Takes every job whose lease ran out from its worker; returns the jobs as they stand now."""
-    expired = transaction.statements.expired_leases.run(transaction.cursor, now=transaction.now).fetchall()
-    return [
-        transaction.change(
-            JobId(row[0]),
-            lambda state, lease_epoch=row[1]: decide.expire_lease(state, lease_epoch),  # type: ignore[misc]
-            actor="scheduler",
-        )
-        for row in expired
-    ]
+def expire(transaction: Transaction, job_id: JobId, lease_epoch: int, renewals: int) -> JobState:
+    """Takes a job from a worker that fell silent, unless it was heard of once more than `renewals` times.
+
+    Raises LeaseLostError if the lease is held no more.
+    """
+    state = transaction.state(job_id)
+    expired = decide.expire_lease(state, lease_epoch)
+    row = transaction.statements.renewals_of.run(transaction.cursor, job_id=job_id).fetchone()
+    if row is not None and row[0] != renewals:
+        return state  # at the last moment
+    return transaction.append(state, expired, actor="scheduler")
+
+
+def give_up_without_gpu(transaction: Transaction, submitted_position: int) -> JobState | None:
+    """Ends a job that requires a GPU and has waited for one in vain; None if there is one now, or the job has gone."""
+    cursor, statements = transaction.cursor, transaction.statements
+    (job_id,) = statements.job_at.run(cursor, position=submitted_position).fetchone()
+    state, workers = transaction.state(job_id), read_present(cursor, statements)
+    if state.status is not Status.QUEUED or has_gpu_for(workers, state.target):
+        return None
+    given_up = decide.give_up(
+        state,
+        kind="no_gpu",
+        message=why_given_up(workers, state.target),
+        fix="start a worker on a machine with a GPU (ktrdr host-worker), or submit the job with prefer_gpu instead",
+    )
+    return transaction.append(state, given_up, actor="scheduler")
 
 
 def end_once(
@@ -103,6 +124,6 @@ def end_once(
     LeaseLostError if the job went on without this lease.
     """
     state = transaction.state(job_id)
-    if state.status.is_final and state.lease_epoch == lease_epoch:
+    if decide.has_settled(state, lease_epoch):
         return state
     return transaction.append(state, decide_end(state), actor=f"worker:{state.worker}")

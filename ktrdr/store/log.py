@@ -13,43 +13,35 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+import pysqlite3
 from sqlalchemy import Engine
 
-from ktrdr.clock import Clock, later, system_clock, to_instant
+from ktrdr.clock import Clock, system_clock, to_instant
 from ktrdr.jobs.codec import encode, leaf_hash
 from ktrdr.jobs.events import Instant, JobEvent, JobId, Position, Recorded
 from ktrdr.jobs.refusals import StaleVersionError
 from ktrdr.jobs.state import JobState, evolve, no_job, state_from_data
-from ktrdr.store.database import try_begin_write, turn_pauses
+from ktrdr.store.database import try_begin_write, turn_pauses, unwritable
 from ktrdr.store.doorbell import Doorbell
 from ktrdr.store.projections import project
 from ktrdr.store.statements import Prepared, Statements
 
 Result = TypeVar("Result")
 
-#: A lease that is not renewed for this long is lost.
-LEASE_SECONDS = 15.0
-
 
 class Transaction:
     """What an operation sees while it holds the only write lock: the state of jobs, and `append`."""
 
-    def __init__(self, cursor: Any, statements: Statements, clock: Clock, lease_seconds: float) -> None:
+    def __init__(self, cursor: Any, statements: Statements, clock: Clock) -> None:
         self.cursor = cursor
         self.statements = statements
         #: True once anything was written, so that a refused operation is known to have left nothing behind.
         self.has_written = False
-        self._lease_seconds = lease_seconds
         self._deferred: dict[Prepared, list[Mapping[str, Any]]] = {}
         last: tuple[int, str] = statements.last_event.run(cursor).fetchone() or (0, "")
         self._position, last_at = last
         # A clock that was set back would make the log's order and its times disagree: hold the last time instead.
         self.now: Instant = max(to_instant(clock()), Instant(last_at))
-
-    @property
-    def lease_until(self) -> Instant:
-        """When a lease given or renewed now runs out."""
-        return later(self.now, self._lease_seconds)
 
     def state(self, job_id: JobId) -> JobState:
         """The job as it stands; version 0 if there is none."""
@@ -135,27 +127,26 @@ Operation = Callable[[Transaction], Result]
 class Log:
     """One process's writing connection to the log. Safe to call from several threads; one of them writes at a time."""
 
-    def __init__(
-        self, engine: Engine, doorbell: Doorbell, *, clock: Clock = system_clock, lease_seconds: float = LEASE_SECONDS
-    ) -> None:
+    def __init__(self, engine: Engine, doorbell: Doorbell, *, clock: Clock = system_clock) -> None:
         self._statements = Statements(engine.dialect)
+        self._engine = engine
         self._connection = engine.raw_connection()
         self._doorbell = doorbell
         self._clock = clock
-        self._lease_seconds = lease_seconds
         self._lock = threading.Lock()
 
     def write(self, operation: Operation[Result]) -> Result:
         """Runs an operation in a transaction of its own; once this returns, what it wrote survives power loss.
 
-        Whatever the operation raises undoes it and is passed on.
+        Whatever the operation raises undoes it and is passed on. Raises DatabaseBusyError if it never is our turn, and
+        DatabaseUnwritableError if the disk takes nothing; the next write may succeed all the same.
         """
         return self.write_all([operation])[0]
 
     def write_all(self, operations: Sequence[Operation[Result]]) -> list[Result]:
         """Runs operations in one transaction, under one commit: all of them or, if one raises, none.
 
-        Raises DatabaseBusyError if it never is our turn.
+        Raises DatabaseBusyError and DatabaseUnwritableError.
         """
         pauses = turn_pauses()
         while (results := self.try_write_all(operations)) is None:
@@ -170,13 +161,17 @@ class Log:
                 if not try_begin_write(cursor):
                     return None
                 try:
-                    transaction = Transaction(cursor, self._statements, self._clock, self._lease_seconds)
+                    transaction = Transaction(cursor, self._statements, self._clock)
                     results = [operation(transaction) for operation in operations]
                     transaction.flush()
                     cursor.execute("COMMIT")
                 except BaseException:
                     self._connection.rollback()  # unless SQLite did so itself, as it may when the disk is full
                     raise
+            except pysqlite3.OperationalError as error:
+                if told := unwritable(error, self._engine):
+                    raise told from error
+                raise
             finally:
                 cursor.close()
         self._doorbell.ring()

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pysqlite3
 from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy.exc import DBAPIError
 
-from ktrdr.store.database import DatabaseUnsuitableError, begin_write
+from ktrdr.store.database import DatabaseUnsuitableError, begin_write, unwritable
 
 #: The newest migration; a test compares it with the files.
 HEAD = "0001"
@@ -21,8 +23,18 @@ HEAD = "0001"
 def migrate(engine: Engine) -> None:
     """Migrates to `HEAD` in one transaction; does nothing if the database is there already.
 
-    Raises DatabaseUnsuitableError for a database that a newer version of ktrdr wrote.
+    Raises DatabaseUnsuitableError for a database that a newer version of ktrdr wrote, DatabaseUnwritableError for a
+    full disk.
     """
+    try:
+        _migrate(engine)
+    except (DBAPIError, pysqlite3.Error) as error:
+        if told := unwritable(error, engine):
+            raise told from error
+        raise
+
+
+def _migrate(engine: Engine) -> None:
     with _lock_file(Path(f"{engine.url.database}.migrating")), engine.connect() as connection:
         if _revision(connection) == HEAD:
             return

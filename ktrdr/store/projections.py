@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ktrdr.jobs.events import JobClaimed, JobId, JobSubmitted, Recorded
+from ktrdr.jobs.queue import waiting_class
 from ktrdr.jobs.state import JobState, Status, state_data
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ def project(transaction: Transaction, before: JobState, after: JobState, recorde
                 job_id=entry.job_id,
                 lease_epoch=entry.event.lease_epoch,
                 worker=entry.event.worker,
-                expires_at=transaction.lease_until,
-                reported=0,
+                renewals=0,
+                claim_id=None,
             )
     if before.worker is not None and after.worker is None:
         statements.delete_lease.run(cursor, job_id=after.job_id)
@@ -65,6 +66,7 @@ def job_row(first: Recorded, state: JobState) -> dict[str, Any]:
         "version": state.version,
         "status": str(state.status),
         "waits_for": waits_for(state),
+        "share": state.share,
         "priority": state.priority,
         "submitted_position": first.position,
         "idempotency_key": submitted.idempotency_key,
@@ -74,8 +76,10 @@ def job_row(first: Recorded, state: JobState) -> dict[str, Any]:
 
 
 def waits_for(state: JobState) -> str | None:
-    """The target of a job in the queue; None for one that is not."""
-    return str(state.target) if state.status is Status.QUEUED else None
+    """What kind of worker a job in the queue waits for; None for one that is not there."""
+    if state.status is not Status.QUEUED:
+        return None
+    return waiting_class(state.target, require_gpu=state.require_gpu, prefer_gpu=state.prefer_gpu)
 
 
 def lease_row(state: JobState) -> Mapping[str, Any] | None:

@@ -13,14 +13,18 @@ from typing import Any
 
 from sqlalchemy import Engine, Select, and_, func, select
 
-from ktrdr.clock import system_clock, to_instant
 from ktrdr.jobs.codec import decode
-from ktrdr.jobs.events import Instant, JobId, JobSubmitted, Position, Recorded
+from ktrdr.jobs.events import CheckpointSaved, Instant, JobId, JobSubmitted, Position, Recorded, Target
+from ktrdr.jobs.queue import Rules
 from ktrdr.jobs.refusals import UnknownJobError
 from ktrdr.jobs.state import JobState, state_from_data
+from ktrdr.jobs.workers import Present, WorkerState
 from ktrdr.store.projections import terms_of
-from ktrdr.store.schema import datasets, events, job_terms, jobs, strategies
+from ktrdr.store.queue import find_next, why_waiting
+from ktrdr.store.schema import datasets, events, job_terms, jobs, leases, strategies, workers
+from ktrdr.store.service_settings import StoredSetting, default_target_of, read_settings, rules_of
 from ktrdr.store.statements import Statements
+from ktrdr.store.workers import KnownWorker, read_present, takes_jobs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,14 +119,70 @@ class Reader:
         row = self._statements.cancellation.run(self._cursor, job_id=job_id).fetchone()
         return (row[0], Instant(row[1])) if row else None
 
-    def has_queued(self, worker_kind: str) -> bool:
-        """Whether a job waits that this kind of worker may run: a look before the write lock is taken to claim it."""
-        return self._statements.next_queued.run(self._cursor, worker_kind=worker_kind).fetchone() is not None
+    def has_job_for(self, kind: str, *, has_gpu: bool) -> bool:
+        """Whether a worker of this kind would get a job now: a look before the write lock is taken to claim it."""
+        return find_next(self._cursor, self._statements, kind, has_gpu=has_gpu) is not None
 
-    def has_expired_leases(self) -> bool:
-        """Whether a worker has not renewed its lease in time: a look before the write lock is taken to expire it."""
-        now = to_instant(system_clock())
-        return self._statements.expired_leases.run(self._cursor, now=now).fetchone() is not None
+    def has_claim(self, claim_id: str) -> bool:
+        """Whether the request of this name was given a lease that is held still."""
+        return self._statements.job_of_claim.run(self._cursor, claim_id=claim_id).fetchone() is not None
+
+    def takes_jobs(self, worker: str) -> bool:
+        """Whether a worker has not said that it is about to stop."""
+        return takes_jobs(self._cursor, self._statements, worker)
+
+    def renewals(self) -> dict[tuple[JobId, int], int]:
+        """How often each lease was renewed, by job and lease epoch."""
+        return {(JobId(row[0]), row[1]): row[2] for row in self._statements.renewals.run(self._cursor)}
+
+    def beats(self) -> dict[str, int]:
+        """How often each worker that counts as living was heard of."""
+        return dict(self._statements.beats.run(self._cursor).fetchall())
+
+    def departed_beats(self) -> dict[str, int]:
+        """How often each worker was heard of that said goodbye or was lost."""
+        return dict(self._statements.departed_beats.run(self._cursor).fetchall())
+
+    def settings(self) -> dict[str, StoredSetting]:
+        """What the operator has set, and who did when."""
+        return read_settings(self._cursor, self._statements)
+
+    def default_target(self) -> Target | None:
+        """Where jobs go that do not say, if the operator has set it."""
+        return default_target_of(self.settings())
+
+    def rules(self) -> Rules:
+        """Fairness and caps as they are set now."""
+        return rules_of(self.settings())
+
+    def workers(self) -> list[KnownWorker]:
+        """Every worker that was heard of lately, by kind and name."""
+        columns = [workers.c[field] for field in KnownWorker.__slots__]
+        rows = self._rows(select(*columns).order_by(workers.c.kind, workers.c.name))
+        return [
+            KnownWorker(
+                **dict(row._mapping) | {"state": WorkerState(row.state), "capabilities": json.loads(row.capabilities)}
+            )
+            for row in rows
+        ]
+
+    def present_workers(self) -> list[Present]:
+        """The workers that take jobs or are about to."""
+        return read_present(self._cursor, self._statements)
+
+    def running_jobs(self) -> list[JobState]:
+        """The jobs that workers hold, the oldest claim first."""
+        held = select(jobs.c.state).join(leases, leases.c.job_id == jobs.c.job_id)
+        states = [state_from_data(json.loads(row[0])) for row in self._rows(held)]
+        return sorted(states, key=lambda state: state.claimed_at or "")
+
+    def why_waiting(self, job: JobState) -> str | None:
+        """Why a job is in the queue still, in words; None for one that is not there."""
+        return why_waiting(self._cursor, self._statements, job)
+
+    def waiting_positions(self, waits_for: str) -> list[int]:
+        """Where the jobs that wait for one kind of worker were submitted."""
+        return [row[0] for row in self._statements.waiting_positions.run(self._cursor, waits_for=waits_for)]
 
     def job(self, job_id: JobId) -> JobState:
         """The job as it stands. Raises UnknownJobError."""
@@ -137,6 +197,18 @@ class Reader:
         if not history or not isinstance(submitted := history[0].recorded.event, JobSubmitted):
             raise UnknownJobError(job_id)
         return submitted
+
+    def saved_checkpoints(self, job_id: JobId) -> list[CheckpointSaved]:
+        """Every checkpoint that a job has saved, oldest first, whether its file is still there or not."""
+        query = select(events).where(events.c.job_id == job_id, events.c.type == CheckpointSaved.__name__)
+        rows = self._rows(query.order_by(events.c.version))
+        found = (StoredEvent(**row._mapping).recorded.event for row in rows)
+        return [event for event in found if isinstance(event, CheckpointSaved)]
+
+    def checkpoints_saved(self, *, after: int, limit: int) -> list[StoredEvent]:
+        """A page of the CheckpointSaved events of all jobs after a position, oldest first."""
+        query = select(events).where(events.c.type == CheckpointSaved.__name__, events.c.position > after)
+        return self._events(query.order_by(events.c.position), limit)
 
     def jobs(self, wanted: JobFilter, *, before: int | None = None, limit: int) -> list[tuple[int, JobState]]:
         """A page of jobs with the positions of their submissions, newest first, submitted before position `before`."""

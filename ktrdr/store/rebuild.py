@@ -6,7 +6,7 @@ Jobs are taken in groups, each in one short write transaction, so that the servi
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +26,10 @@ from sqlalchemy import (
     update,
 )
 
-from ktrdr.clock import later
-from ktrdr.jobs.events import Instant, JobClaimed, JobId, ProgressEvent, Recorded
+from ktrdr.jobs.events import JobId, Recorded
 from ktrdr.jobs.state import fold
 from ktrdr.store.database import begin_write
 from ktrdr.store.doorbell import Doorbell
-from ktrdr.store.log import LEASE_SECONDS
 from ktrdr.store.projections import job_row, lease_row, terms
 from ktrdr.store.reader import StoredEvent
 from ktrdr.store.schema import events, job_terms, jobs, leases
@@ -106,7 +104,7 @@ def compare(connection: Connection, history: list[Recorded]) -> list[Difference]
         "job_terms": sorted(
             connection.scalars(select(job_terms.c.term).where(job_terms.c.submitted_position == first.position))
         ),
-        "leases": _plain(_row(connection, leases, state.job_id), without=("expires_at", "reported")),
+        "leases": _plain(_row(connection, leases, state.job_id), without=("renewals", "claim_id")),
     }
     return [
         Difference(state.job_id, name, found[name], expected[name])
@@ -128,11 +126,9 @@ def _rewrite(connection: Connection, history: list[Recorded]) -> None:
     for term in terms(state):
         connection.execute(insert(job_terms).values(term=term, submitted_position=first.position))
     if lease:
-        # How long a lease lasts is known to the lease alone; failing that, the worker gets one full time from the last
-        # event on, and what it reported is what the log holds of its attempt.
-        expires_at = kept.get("expires_at") or later(state.updated_at or Instant(""), LEASE_SECONDS)
-        reported = kept.get("reported", _reported(history))
-        connection.execute(insert(leases).values({**lease, "expires_at": expires_at, "reported": reported}))
+        # Known to the lease alone; whatever renewals count from is a beginning.
+        known = {"renewals": kept.get("renewals", 0), "claim_id": kept.get("claim_id")}
+        connection.execute(insert(leases).values({**lease, **known}))
 
 
 def _make_way(connection: Connection, row: Mapping[str, Any]) -> None:
@@ -142,16 +138,6 @@ def _make_way(connection: Connection, row: Mapping[str, Any]) -> None:
         wrongly |= jobs.c.idempotency_key == row["idempotency_key"]
     out_of_the_way = {"submitted_position": -jobs.c.submitted_position, "idempotency_key": None}
     connection.execute(update(jobs).where(wrongly).values(out_of_the_way))
-
-
-def _reported(history: Sequence[Recorded]) -> int:
-    """How many events of the last attempt its worker has reported."""
-    count = 0
-    for recorded in history:
-        if isinstance(recorded.event, JobClaimed):
-            count = 0
-        count += isinstance(recorded.event, ProgressEvent)
-    return count
 
 
 def _orphans(connection: Connection, *, repair: bool) -> list[Difference]:

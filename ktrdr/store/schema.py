@@ -73,9 +73,10 @@ jobs = Table(
     Column("job_id", Text, nullable=False, unique=True),
     Column("version", Integer, nullable=False),
     Column("status", Text, nullable=False),
-    #: The target of a queued job; NULL once it does not wait. (With a condition on `status` instead, SQLite
-    #: prefers the index by status and sorts the whole queue for each claim.)
+    #: What a queued job waits for (`ktrdr.jobs.queue.waiting_class`); NULL once it does not wait. (With a condition on
+    #: `status` instead, SQLite prefers the index by status and sorts the whole queue for each claim.)
     Column("waits_for", Text),
+    Column("share", Text, nullable=False),
     Column("priority", Integer, nullable=False),
     Column("idempotency_key", Text),
     Column("request_digest", Text, nullable=False),
@@ -83,9 +84,10 @@ jobs = Table(
     Column("state", Text, nullable=False),
     Index(
         "jobs_queue",
+        "waits_for",
+        "share",
         text("priority DESC"),
         "submitted_position",
-        "waits_for",
         sqlite_where=text("waits_for IS NOT NULL"),
         postgresql_where=text("waits_for IS NOT NULL"),
     ),
@@ -109,17 +111,50 @@ job_terms = Table(
     sqlite_with_rowid=False,
 )
 
-#: Who may report on a job, until when. Renewals are not events, so `expires_at` and `reported` live here alone.
+#: Who may report on a job. Renewals are not events, so `renewals` lives here alone.
 leases = Table(
     "leases",
     metadata,
     Column("job_id", Text, ForeignKey("jobs.job_id"), primary_key=True),
     Column("lease_epoch", Integer, nullable=False),
     Column("worker", Text, nullable=False),
-    Column("expires_at", Text, nullable=False),
-    #: Events of this attempt accepted so far, so that a repeated upload is recognised.
-    Column("reported", Integer, nullable=False),
-    Index("leases_by_expiry", "expires_at"),
+    #: Counts up for as long as the worker lives. (No time is compared with another machine's clock.)
+    Column("renewals", Integer, nullable=False),
+    #: The request that got the lease, so that it gets the same one when its answer was lost; NULL for local workers.
+    Column("claim_id", Text),
+)
+
+#: The workers that were seen lately. Not facts about jobs: these are in JobClaimed.
+workers = Table(
+    "workers",
+    metadata,
+    Column("name", Text, primary_key=True),
+    #: `local` or `host`.
+    Column("kind", Text, nullable=False),
+    #: `starting`, `alive`, `draining`, `stopped` or `lost`.
+    Column("state", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    #: Of ktrdr.
+    Column("version", Text, nullable=False),
+    Column("slots", Integer, nullable=False),
+    Column("has_gpu", Integer, nullable=False),
+    #: DeviceCapabilities as JSON.
+    Column("capabilities", Text, nullable=False),
+    Column("started_at", Text, nullable=False),
+    Column("last_seen", Text, nullable=False),
+    #: Counts up for as long as the worker lives.
+    Column("beats", Integer, nullable=False),
+)
+
+#: What the operator has set while the service runs, as JSON by name.
+service_settings = Table(
+    "service_settings",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("changed_at", Text, nullable=False),
+    Column("changed_by", Text, nullable=False),
 )
 
 #: Which stored data a symbol and timeframe mean today; a job keeps the digest that it was submitted with.

@@ -6,32 +6,41 @@ connection each time (measured 0.23 against 0.19 ms per durable event, 27 agains
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Dialect,
+    Select,
     bindparam,
+    case,
     delete,
     func,
     insert,
     literal_column,
-    or_,
     select,
     update,
 )
 from sqlalchemy.sql import ClauseElement
 
-from ktrdr.store.schema import datasets, events, job_terms, jobs, leases, strategies
+from ktrdr.store.schema import datasets, events, job_terms, jobs, leases, service_settings, strategies, workers
 
 # Inside the text rather than bound: SQLite uses a partial index only if it can see that the index's condition holds,
 # and a bound limit makes it slower (measured 7 instead of 2 µs for the newest event by itself, 30 instead of 7 within a
 # submission), most likely because it plans the statement anew.
 _CANCELLATION: ColumnElement[str] = literal_column("'CancellationRequested'")
-_AUTO: ColumnElement[str] = literal_column("'auto'")
+_RUNNING = jobs.c.status.in_([literal_column("'running'"), literal_column("'cancelling'")])
+_ALIVE: ColumnElement[str] = literal_column("'alive'")
+_STARTING: ColumnElement[str] = literal_column("'starting'")
+_GONE: list[ColumnElement[str]] = [literal_column("'lost'"), literal_column("'stopped'")]
+_SAID_BY_WORKER = ("kind", "state", "host", "pid", "version", "slots", "has_gpu", "capabilities", "last_seen")
 _ONE: ColumnElement[int] = literal_column("1")
+
+
+def _count_some(query: Select[Any]) -> Select[Any]:
+    return select(func.count()).select_from(query.limit(literal_column("1000")).subquery())
 
 
 class Prepared:
@@ -72,6 +81,7 @@ class Statements:
         def prepare(statement: ClauseElement) -> Prepared:
             return Prepared(statement, dialect)
 
+        self._prepare_workers(prepare)
         job: BindParameter[str] = bindparam("job_id")
         self.insert_event = prepare(insert(events))
         self.last_event = prepare(
@@ -99,30 +109,61 @@ class Statements:
                 jobs.c.idempotency_key.is_not(None), jobs.c.idempotency_key == bindparam("idempotency_key")
             )
         )
-        self.next_queued = prepare(
-            select(jobs.c.job_id)
-            .where(
-                jobs.c.waits_for.is_not(None),
-                or_(jobs.c.waits_for == bindparam("worker_kind"), jobs.c.waits_for == _AUTO),
-            )
-            .order_by(jobs.c.priority.desc(), jobs.c.submitted_position)
+        # The order of `jobs_queue`, so that each is one seek in it.
+        first_waiting = (
+            select(jobs.c.share, jobs.c.job_id, jobs.c.priority, jobs.c.submitted_position)
+            .where(jobs.c.waits_for.is_not(None), jobs.c.waits_for == bindparam("waits_for"))
+            .order_by(jobs.c.share, jobs.c.priority.desc(), jobs.c.submitted_position)
             .limit(_ONE)
+        )
+        self.first_waiting = prepare(first_waiting)
+        self.first_of_next_share = prepare(first_waiting.where(jobs.c.share > bindparam("share")))
+        self.running_shares = prepare(select(jobs.c.share).where(_RUNNING))
+        #: Positions of the jobs that wait for one kind of worker.
+        self.waiting_positions = prepare(
+            select(jobs.c.submitted_position).where(
+                jobs.c.waits_for.is_not(None), jobs.c.waits_for == bindparam("waits_for")
+            )
+        )
+        self.job_at = prepare(select(jobs.c.job_id).where(jobs.c.submitted_position == bindparam("position")))
+        #: How many jobs of a share come before a place in one waiting class; more than 1,000 are not counted.
+        place = (
+            jobs.c.waits_for.is_not(None),
+            jobs.c.waits_for == bindparam("waits_for"),
+            jobs.c.share == bindparam("share"),
+        )
+        more_urgent = jobs.c.priority > bindparam("priority")
+        earlier = (jobs.c.priority == bindparam("priority"), jobs.c.submitted_position < bindparam("position"))
+        self.count_more_urgent = prepare(_count_some(select(_ONE).where(*place, more_urgent)))
+        self.count_earlier = prepare(_count_some(select(_ONE).where(*place, *earlier)))
+        self.submitted_position = prepare(select(jobs.c.submitted_position).where(jobs.c.job_id == job))
+        self.settings = prepare(select(service_settings))
+        self.delete_setting = prepare(delete(service_settings).where(service_settings.c.name == bindparam("name")))
+        self.insert_setting = prepare(insert(service_settings))
+        #: The submissions of unfinished jobs that were made of other jobs (and of some others).
+        self.unfinished_children = prepare(
+            select(events.c.data)
+            .join(jobs, jobs.c.job_id == events.c.job_id)
+            .where(
+                events.c.version == _ONE,
+                jobs.c.status.in_([literal_column(f"'{status}'") for status in ("queued", "running", "cancelling")]),
+                jobs.c.state.like(literal_column("'%\"parent\":%'")),
+            )
         )
         self.insert_term = prepare(insert(job_terms))
         self.insert_lease = prepare(insert(leases))
         self.delete_lease = prepare(delete(leases).where(leases.c.job_id == job))
-        self.lease = prepare(select(leases).where(leases.c.job_id == job))
         self.renew_lease = prepare(
             update(leases)
             .where(leases.c.job_id == bindparam("id"), leases.c.lease_epoch == bindparam("epoch"))
-            .values(expires_at=bindparam("expires_at"))
+            .values(renewals=leases.c.renewals + _ONE)
         )
-        self.count_reported = prepare(
-            update(leases).where(leases.c.job_id == bindparam("id")).values(reported=bindparam("reported"))
+        self.name_claim = prepare(
+            update(leases).where(leases.c.job_id == bindparam("id")).values(claim_id=bindparam("claim"))
         )
-        self.expired_leases = prepare(
-            select(leases.c.job_id, leases.c.lease_epoch).where(leases.c.expires_at < bindparam("now"))
-        )
+        self.job_of_claim = prepare(select(leases.c.job_id).where(leases.c.claim_id == bindparam("claim_id")))
+        self.renewals_of = prepare(select(leases.c.renewals).where(leases.c.job_id == job))
+        self.renewals = prepare(select(leases.c.job_id, leases.c.lease_epoch, leases.c.renewals))
         self.delete_dataset = prepare(
             delete(datasets).where(
                 datasets.c.kind == bindparam("kind"),
@@ -134,6 +175,55 @@ class Statements:
         self.strategy = prepare(select(strategies.c.source).where(strategies.c.name == bindparam("name")))
         self.delete_strategy = prepare(delete(strategies).where(strategies.c.name == bindparam("name")))
         self.insert_strategy = prepare(insert(strategies))
+
+    def _prepare_workers(self, prepare: Callable[[ClauseElement], Prepared]) -> None:
+        jobs_of_worker = select(func.count()).where(leases.c.worker == workers.c.name).scalar_subquery()
+        self.gpu_workers = prepare(
+            select(workers.c.kind, workers.c.slots, jobs_of_worker).where(
+                workers.c.state == _ALIVE, workers.c.has_gpu == _ONE
+            )
+        )
+        self.present_workers = prepare(
+            select(
+                workers.c.name, workers.c.kind, workers.c.state, workers.c.capabilities, workers.c.slots, jobs_of_worker
+            )
+            .where(workers.c.state.in_([_ALIVE, _STARTING]))
+            .order_by(workers.c.name)
+        )
+        self.insert_worker = prepare(insert(workers))
+        self.update_worker = prepare(
+            update(workers)
+            .where(workers.c.name == bindparam("id"))
+            .values(
+                {name: bindparam(name) for name in _SAID_BY_WORKER}
+                | {
+                    "beats": workers.c.beats + _ONE,
+                    # Another process of the same name, as in a container that was started again.
+                    "started_at": case(
+                        (
+                            (bindparam("state") == _STARTING) & (workers.c.state != _STARTING),
+                            bindparam("last_seen"),
+                        ),
+                        else_=workers.c.started_at,
+                    ),
+                }
+            )
+        )
+        self.worker_state = prepare(select(workers.c.state).where(workers.c.name == bindparam("name")))
+        self.mark_worker_lost = prepare(
+            update(workers)
+            .where(
+                workers.c.name == bindparam("id"), workers.c.beats == bindparam("heard"), workers.c.state.not_in(_GONE)
+            )
+            .values(state=literal_column("'lost'"))
+        )
+        self.forget_worker = prepare(
+            delete(workers).where(
+                workers.c.name == bindparam("id"), workers.c.beats == bindparam("heard"), workers.c.state.in_(_GONE)
+            )
+        )
+        self.beats = prepare(select(workers.c.name, workers.c.beats).where(workers.c.state.not_in(_GONE)))
+        self.departed_beats = prepare(select(workers.c.name, workers.c.beats).where(workers.c.state.in_(_GONE)))
 
     def digests_of(self, symbols: int) -> Prepared:
         """The digests of so many symbols, given as `symbol_0`, `symbol_1`, …: one look instead of one for each."""

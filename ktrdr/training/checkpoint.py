@@ -29,13 +29,16 @@ _OPTIMIZER, _GENERATOR = "optimizer.", "generator."
 
 
 class CheckpointError(Exception):
-    """The bytes are no checkpoint as it was written, or one of another training."""
+    """The bytes are not there, no checkpoint as it was written, or one of another training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    #: SHA-256 over what the training is: only that very training can go on from here.
+    #: SHA-256 over what the training is: only that very training can go on from here as if nothing had happened.
     training: str
+    seed: int
+    #: What the weights consist of, as `layout_of` says it.
+    layout: Mapping[str, str]
     #: Of every epoch up to here.
     history: tuple[EpochFinished, ...]
     #: All weights, (weights,), on the CPU as every tensor here.
@@ -72,6 +75,8 @@ class Checkpoint:
         plain = {
             "format": FORMAT,
             "training": self.training,
+            "seed": self.seed,
+            "layout": dict(self.layout),
             "history": [asdict(epoch) for epoch in self.history],
             "learning_rate": asdict(self.learning_rate),
             "best": best,
@@ -106,6 +111,8 @@ def _parse(data: bytes) -> Checkpoint:
         raise ValueError(f"its format is {plain['format']}, not {FORMAT}")
     return Checkpoint(
         training=plain["training"],
+        seed=plain["seed"],
+        layout=plain["layout"],
         history=tuple(EpochFinished(**epoch) for epoch in plain["history"]),
         weights=tensors["weights"],
         optimizer=_beginning_with(_OPTIMIZER, tensors),

@@ -56,10 +56,10 @@ def generator_states(device: str) -> dict[str, torch.Tensor]:
     assert isinstance(numpy_state, dict)
     key, position = numpy_state["state"]["key"], numpy_state["state"]["pos"]
     states = {
-        "python": torch.tensor(words, dtype=torch.int64),
+        "python": torch.from_numpy(np.array(words, dtype=np.int64)),
         # Each keeps the second number of a normally distributed pair; empty: there is none.
         "python.gauss": torch.tensor([] if gauss is None else [gauss], dtype=torch.float64),
-        "numpy": torch.tensor([*key.tolist(), position], dtype=torch.int64),
+        "numpy": torch.from_numpy(np.append(key, position).astype(np.int64)),
         "numpy.gauss": torch.tensor([numpy_state["gauss"]] * numpy_state["has_gauss"], dtype=torch.float64),
         "torch": torch.get_rng_state(),
     }

@@ -17,7 +17,6 @@ from torch import nn
 from ktrdr.training import features as feature_steps
 from ktrdr.training import saved_model
 from ktrdr.training.charts import Charts, charts_of, within_dates
-from ktrdr.training.checkpoint import Checkpoint
 from ktrdr.training.dataset import Dataset, SymbolLabels, SymbolSamples, join
 from ktrdr.training.determinism import seed_everything
 from ktrdr.training.device_manager import DeviceCapabilities
@@ -29,6 +28,7 @@ from ktrdr.training.labels import SOURCES, label_bars
 from ktrdr.training.losses import SampleLosses, balanced_class_weights, sample_losses
 from ktrdr.training.models import build_network, window_length
 from ktrdr.training.progress import CancellationToken, ProgressCallback, TrainingFailedError
+from ktrdr.training.resuming import Origin
 from ktrdr.training.specification import ContextReference, PriceReference, Specification
 from ktrdr.training.split import split_rows
 from ktrdr.training.strategy.model import Strategy
@@ -201,10 +201,10 @@ class TrainingPipeline:
         *,
         progress_callback: ProgressCallback,
         cancellation_token: CancellationToken,
-        resume_from: Checkpoint | None = None,
+        origins: Sequence[Origin] = (),
         checkpoint_callback: CheckpointCallback | None = None,
     ) -> TrainedModel:
-        """A trained copy of the model. Raises `TrainingCancelledError`, `TrainingFailedError` and `CheckpointError`."""
+        """A trained copy of the model. Raises `TrainingCancelledError` and `TrainingFailedError`."""
         return train_network(
             model,
             dataset.train,
@@ -215,7 +215,7 @@ class TrainingPipeline:
             capabilities=self.capabilities,
             progress_callback=progress_callback,
             cancellation_token=cancellation_token,
-            resume_from=resume_from,
+            origins=origins,
             checkpoint_callback=checkpoint_callback,
         )
 

@@ -53,7 +53,19 @@ class EpochFinished:
     weights_digest: str
 
 
-Progress = StageStarted | StageFinished | BatchFinished | EpochFinished
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed:
+    """The training goes on from a checkpoint, or could not; told before the first batch."""
+
+    #: The last epoch that is not trained again; 0 where no checkpoint could be used.
+    epoch: int
+    #: SHA-256 of the checkpoint's file; None where no checkpoint could be used.
+    digest: str | None
+    #: Better ones that could not be used: `{epoch, digest, problem}` each.
+    passed_over: tuple[Mapping[str, object], ...]
+
+
+Progress = StageStarted | StageFinished | BatchFinished | EpochFinished | Resumed
 ProgressCallback = Callable[[Progress], None]
 
 

@@ -6,7 +6,7 @@ Synchronous; whoever calls decides in which thread or process. Imports pandas an
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +14,6 @@ from typing import TypeVar
 import pandas as pd
 
 from ktrdr.training import facts
-from ktrdr.training.checkpoint import from_bytes
 from ktrdr.training.determinism import make_deterministic
 from ktrdr.training.device_manager import DeviceCapabilities
 from ktrdr.training.facts import Facts
@@ -27,6 +26,7 @@ from ktrdr.training.progress import (
     StageStarted,
     TrainingCancelledError,
 )
+from ktrdr.training.resuming import Origin
 from ktrdr.training.specification import PriceReference, Specification
 from ktrdr.training.trainer import CheckpointCallback
 from ktrdr.training.weights import weights_digest
@@ -72,7 +72,7 @@ def train(
     capabilities: DeviceCapabilities,
     progress_callback: ProgressCallback,
     cancellation_token: CancellationToken,
-    resume_from: bytes | None = None,
+    origins: Sequence[Origin] = (),
     checkpoint_callback: CheckpointCallback | None = None,
 ) -> TrainingResult:
     """Trains the model and saves it as the directory `output`, which must not exist yet.
@@ -82,9 +82,9 @@ def train(
     the specification and the data cannot give a model; nothing is saved then. Raises `FileExistsError` before any work
     when `output` exists.
 
-    `checkpoint_callback` gets after every epoch a function that gives the checkpoint; the bytes of one as
-    `resume_from` let the same training go on after it, with the same result. Raises `CheckpointError` before any work
-    when they are damaged, and before the first batch when they are of another training.
+    `checkpoint_callback` gets after every epoch a function that gives the checkpoint. `origins` are checkpoints that
+    the training may go on from, the best first: it uses the first one that it can, says before the first batch which
+    one that was, and ends with the same result as without a break.
     """
 
     def stage(name: str, work: Callable[[], Result], found: Callable[[Result], Facts]) -> Result:
@@ -102,7 +102,6 @@ def train(
 
     if output.exists():
         raise FileExistsError(f"{output} exists already; a saved model is never overwritten")
-    checkpoint = None if resume_from is None else from_bytes(resume_from)
     make_deterministic()
     pipeline = TrainingPipeline(specification, capabilities)
     frames = stage(
@@ -144,7 +143,7 @@ def train(
             dataset,
             progress_callback=progress_callback,
             cancellation_token=cancellation_token,
-            resume_from=checkpoint,
+            origins=origins,
             checkpoint_callback=checkpoint_callback,
         ),
         facts.of_training,

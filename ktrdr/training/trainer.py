@@ -10,7 +10,7 @@ import copy
 import hashlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -32,10 +32,11 @@ from ktrdr.training.progress import (
     TrainingCancelledError,
     TrainingFailedError,
 )
+from ktrdr.training.resuming import Origin, begin, fork_of
 from ktrdr.training.sampling import balanced_order, batches_of
 from ktrdr.training.strategy.model import Training
 from ktrdr.training.training_state import TrainingState
-from ktrdr.training.weights import as_one_vector, weights_digest
+from ktrdr.training.weights import as_one_vector, layout_of, weights_digest
 
 #: Called after every epoch with its number and a function that gives the checkpoint, if it is wanted: a copy of all
 #: weights is made only then.
@@ -65,17 +66,17 @@ def train_network(
     capabilities: DeviceCapabilities,
     progress_callback: ProgressCallback,
     cancellation_token: CancellationToken,
-    resume_from: Checkpoint | None = None,
+    origins: Sequence[Origin] = (),
     checkpoint_callback: CheckpointCallback | None = None,
 ) -> TrainedModel:
     """Trains a copy of `network`; the one given stays as it is.
 
-    With a checkpoint the training goes on after its epoch and gives, bit for bit, what it would have given without a
-    break; only the epochs that are still to come are reported.
+    With origins the training goes on after the epoch of the first one that can be used, which it reports, and gives,
+    bit for bit, what it would have given without a break; only the epochs that are still to come are reported.
 
-    Raises `TrainingCancelledError` before the next batch once the token says so, `TrainingFailedError` at the batch
-    whose loss is not a finite number (on an accelerator some batches later, but naming it), and `CheckpointError` when
-    the checkpoint is of another training.
+    Raises `TrainingCancelledError` before the next batch once the token says so, and `TrainingFailedError` at the batch
+    whose loss is not a finite number (on an accelerator some batches later, but naming it), or when the training is a
+    fork that cannot begin.
     """
     device = capabilities.device
     batch_size = min(training.batch_size, capabilities.max_batch_size)
@@ -84,15 +85,17 @@ def train_network(
     vector = as_one_vector(learner)
     state = TrainingState(
         training=training,
-        identity=_identity(network, train, validation, training, seed, batch_size),
+        identity=_identity(network, train, validation, training, seed, batch_size, fork_of(origins)),
+        seed=seed,
+        layout=layout_of(network),
         device=device,
         vector=vector,
         optimizer=make_optimizer(training.optimizer, vector),
         order=torch.Generator().manual_seed(seed),
         learning_rate=LearningRate(training.optimizer.learning_rate),
     )
-    if resume_from is not None:
-        state.restore(resume_from)
+    if origins:
+        progress_callback(begin(state, origins))
     train, validation = _on_device(train, device), _on_device(validation, device)
 
     while not state.is_over:

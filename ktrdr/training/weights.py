@@ -24,6 +24,11 @@ def weights_digest(state: Mapping[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
+def layout_of(network: nn.Module) -> dict[str, str]:
+    """Name → size of each of the network's parameters, such as `0.weight` → `16x9`."""
+    return {name: "x".join(map(str, parameter.shape)) for name, parameter in network.named_parameters()}
+
+
 class OneVector(NamedTuple):
     #: Every weight of the network; its `grad` is `gradient`.
     weights: nn.Parameter

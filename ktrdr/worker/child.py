@@ -6,19 +6,19 @@ at a time, because two trainings in one process would share torch's random gener
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import logging
 import signal
 import sys
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ktrdr.training.progress import (
     BatchFinished,
@@ -26,45 +26,67 @@ from ktrdr.training.progress import (
     Progress,
     StageStarted,
     TrainingCancelledError,
-    TrainingFailedError,
 )
-from ktrdr.worker.messages import Broke, Ended, Ready, Stopped, Train, Trained
+from ktrdr.worker.breakage import UNEXPECTED, told
+from ktrdr.worker.messages import Ended, Paused, Ready, Stopped, Train, Trained
+from ktrdr.worker.stop_signal import StopSignal
+
+if TYPE_CHECKING:
+    from ktrdr.worker.checkpoints import CheckpointKeeper
 
 logger = logging.getLogger(__name__)
 
 #: The log holds at most one progress event of a batch per this time.
 BATCH_SECONDS = 0.3
 _PR_SET_PDEATHSIG = 1
+#: Halfway from what a process usually has (0) to the certain first victim (1000).
+_OOM_SCORE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A cancellation request that was seen."""
+
+    #: When it was made, by this machine's steady clock; None where the wall clocks that tell it were set meanwhile.
+    made_at: float | None
 
 
 class RequestLook(Protocol):
-    """Looks for a cancellation request: None, or when it was made, in seconds since 1970."""
+    """Looks for a cancellation request: None while there is none."""
 
-    def __call__(self) -> float | None: ...
+    def __call__(self) -> Request | None: ...
 
 
 class CountingToken(CancellationToken):
     """Answers the training's looks, and knows afterwards how many batches began although the request was there."""
 
-    def __init__(self, look: RequestLook) -> None:
+    def __init__(self, look: RequestLook, stop: StopSignal) -> None:
         self._look = look
-        self._requested_at: float | None = None
+        self._stop = stop
+        self._request: Request | None = None
         #: When the training was last told to go on: the beginnings of its newest batches.
         self._begun: deque[float] = deque(maxlen=100_000)
 
     def is_cancellation_requested(self) -> bool:
-        self._requested_at = self._look()
-        if self._requested_at is not None:
+        self._request = self._look()
+        if self._request is not None or self._stop.is_set:
             return True
-        self._begun.append(time.time())
+        self._begun.append(time.monotonic())
         return False
 
     def begin_stage(self) -> None:
         self._begun.clear()
 
     @property
-    def batches_after_request(self) -> int:
-        return sum(begun > self._requested_at for begun in self._begun) if self._requested_at else 0
+    def was_requested(self) -> bool:
+        """Whether it was a cancellation that stopped the training."""
+        return self._request is not None
+
+    @property
+    def batches_after_request(self) -> int | None:
+        """None if that cannot be known."""
+        made_at = self._request.made_at if self._request else None
+        return None if made_at is None else sum(begun > made_at for begun in self._begun)
 
 
 def run_child(make_look: Callable[[Train, Connection], RequestLook]) -> None:
@@ -73,6 +95,8 @@ def run_child(make_look: Callable[[Train, Connection], RequestLook]) -> None:
     `make_look` gives the way to see a cancellation of a job, which differs between local and host workers.
     """
     _end_with_parent()
+    _go_first_when_memory_ends()
+    stop = StopSignal()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the worker decides what it means
     pipe = Connection(int(sys.argv[1]))
     from ktrdr.training.determinism import make_deterministic, numeric_profile
@@ -86,13 +110,19 @@ def run_child(make_look: Callable[[Train, Connection], RequestLook]) -> None:
     while True:
         try:
             message = pipe.recv()
-        except EOFError:
+        except (EOFError, ConnectionResetError):
             return  # the worker has gone
         if isinstance(message, Train):
-            pipe.send(_train(message, pipe, CountingToken(make_look(message, pipe))))
+            ended = _train(message, pipe, CountingToken(make_look(message, pipe), stop))
+            stop.clear()
+            with contextlib.suppress(BrokenPipeError):  # the worker has gone, and the next `recv` tells it
+                pipe.send(ended)
 
 
 def _train(job: Train, pipe: Connection, token: CountingToken) -> Ended:
+    from ktrdr.worker.checkpoints import CheckpointKeeper
+
+    keeper = CheckpointKeeper(job, pipe.send)
     latest: StageStarted | BatchFinished | None = None
     last_batch_sent = 0.0
 
@@ -111,33 +141,17 @@ def _train(job: Train, pipe: Connection, token: CountingToken) -> Ended:
         pipe.send(progress)
 
     try:
-        return _run(job, tell, token)
+        return _run(job, tell, token, keeper)
     except TrainingCancelledError:
+        keeper.write()
+        if not token.was_requested:
+            return Paused()
         return Stopped(batches_after_request=token.batches_after_request, where=_place(latest))
-    except TrainingFailedError as error:
-        where = error.where or _place(latest)
-        return Broke(kind=error.kind, message=str(error), where=where, fix=error.fix, retryable=False)
-    except MemoryError:
-        return Broke(
-            kind="out_of_memory",
-            message="the training needs more memory than there is",
-            where=_place(latest),
-            fix="use fewer bars, features or hidden units, or run it on a larger machine",
-            retryable=True,
-        )
-    except OSError as error:
-        fix = "free some space and retry"
-        return Broke(kind="storage", message=str(error), where=_place(latest), fix=fix, retryable=True)
     except Exception as error:
-        logger.exception("job %s broke", job.job_id)
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        return Broke(
-            kind="unexpected_error",
-            message=f"{type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno})",
-            where=_place(latest),
-            fix="this is a fault of ktrdr; the worker's log has the details",
-            retryable=False,
-        )
+        broke = told(error, where=_place(latest), output=job.output)
+        if broke.kind == UNEXPECTED:
+            logger.exception("job %s broke", job.job_id)
+        return broke
 
 
 def _place(latest: StageStarted | BatchFinished | None) -> str:
@@ -151,12 +165,13 @@ def _place(latest: StageStarted | BatchFinished | None) -> str:
             return f"epoch {latest.epoch}, batch {latest.batch}"
 
 
-def _run(job: Train, tell: Callable[[Progress], None], token: CancellationToken) -> Trained:
+def _run(job: Train, tell: Callable[[Progress], None], token: CancellationToken, keeper: CheckpointKeeper) -> Trained:
     from ktrdr.training import prices, series
     from ktrdr.training.device_manager import DeviceManager
     from ktrdr.training.run import train
     from ktrdr.training.specification import ContextReference, PriceReference, Specification
     from ktrdr.training.strategy.parse import from_mapping
+    from ktrdr.worker.checkpoints import origins_of
 
     strategy = from_mapping(job.strategy).strategy
     specification = Specification(
@@ -177,6 +192,8 @@ def _run(job: Train, tell: Callable[[Progress], None], token: CancellationToken)
         capabilities=DeviceManager().capabilities(),
         progress_callback=tell,
         cancellation_token=token,
+        origins=origins_of(job),
+        checkpoint_callback=keeper.note,
     )
     return Trained(
         model_digest=result.model_digest,
@@ -192,3 +209,10 @@ def _end_with_parent() -> None:
     """Lets the kernel end this process when the worker dies (prctl(2), Linux): an orphan would train for nobody."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _go_first_when_memory_ends() -> None:
+    """Lets the kernel choose this process rather than its worker or the API when memory runs out (proc(5), Linux)."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # nobody's training shall fail for it
+            Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE))

@@ -14,14 +14,15 @@ from collections.abc import Mapping
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
-from ktrdr.training.progress import Progress
-from ktrdr.worker.messages import Ended, FromChild, Ready, ToChild
+from ktrdr.worker.messages import Ended, FromChild, Ready, Said, ToChild, Train
 
 logger = logging.getLogger(__name__)
 
-#: A child that ignores a cancellation for so long is asked to end, then ended.
-TERMINATE_AFTER_SECONDS = 5.0
+#: A child that ignores a cancellation for so long is asked to end, asked again, then ended.
+TERMINATE_AFTER_SECONDS = (5.0, 7.5)
 KILL_AFTER_SECONDS = 10.0
+#: How long a stopping worker waits for a child to write its checkpoint: what cannot stop by then is ended.
+PAUSE_SECONDS = 5.0
 
 
 #: One thread per job: results do not depend on the number of cores.
@@ -56,6 +57,8 @@ class JobProcess:
                 stdin=subprocess.DEVNULL,
                 env=environment_of_child(os.environ),
             )
+        #: How often the present job was pressed to end.
+        self._pressed = 0
         #: Readable when a message waits or the process has ended.
         self.pipe: Connection[Any, Any] = ours
         self._ready: Ready | None = None
@@ -90,6 +93,8 @@ class JobProcess:
 
     def send(self, message: ToChild) -> None:
         """Raises JobProcessDiedError."""
+        if isinstance(message, Train):
+            self._pressed = 0
         try:
             self.pipe.send(message)
         except OSError:
@@ -103,27 +108,50 @@ class JobProcess:
             raise JobProcessDiedError(self._how_it_ended()) from None
         return message
 
-    def receive_all(self) -> tuple[list[Progress], Ended | None]:
-        """What was said up to now, without waiting, and how the job ended, if it did. Raises JobProcessDiedError."""
-        said: list[Progress] = []
+    def receive_all(self) -> tuple[list[Said], Ended | None]:
+        """What was said up to now, without waiting, and how the job ended, if it did.
+
+        Raises JobProcessDiedError, once everything that the process had said was given.
+        """
+        said: list[Said] = []
         while self.pipe.poll():
-            message = self.receive()
+            try:
+                message = self.receive()
+            except JobProcessDiedError:
+                if said:
+                    break  # the next call finds it as dead
+                raise
             if isinstance(message, Ended):
                 return said, message
             if not isinstance(message, Ready):
                 said.append(message)
         return said, None
 
-    def press(self, seconds_since_request: float) -> bool:
-        """The ladder behind a cancellation that the process does not honour: SIGTERM after 5 s, SIGKILL after 10 s.
+    def stop(self) -> None:
+        """Asks the process, by SIGTERM, to stop its job and keep what it has; call it once per job.
 
-        Gives whether it had to press.
+        Before its next batch it writes the checkpoint of its last epoch, unless that is written already, says
+        CheckpointWritten, and ends the job as Paused; or as Trained or Stopped, if that comes first. Go on receiving
+        for PAUSE_SECONDS, then `kill`: a long batch cannot be stopped. A second SIGTERM, a second or more after the
+        first, ends the process at once.
+        """
+        self._process.terminate()
+
+    def press(self, seconds_since_request: float) -> bool:
+        """The ladder behind a cancellation that the process does not honour; call it at least every second.
+
+        SIGTERM after 5 s, which stops a training whose look for the cancellation is at fault as `stop` does; again
+        after 7.5 s, which ends any process that still runs Python; SIGKILL after 10 s. Each step is taken once per job.
+        Take the seconds from a steady clock: one that is set back would hold up the ladder.
+
+        Gives whether it had to press: then a JobProcessDiedError is the end of a job that was killed.
         """
         if seconds_since_request > KILL_AFTER_SECONDS:
             self._process.kill()
-        elif seconds_since_request > TERMINATE_AFTER_SECONDS:
+        elif sum(seconds_since_request > after for after in TERMINATE_AFTER_SECONDS) > self._pressed:
+            self._pressed += 1
             self._process.terminate()
-        return seconds_since_request > TERMINATE_AFTER_SECONDS
+        return seconds_since_request > TERMINATE_AFTER_SECONDS[0]
 
     def kill(self) -> None:
         """Ends the process and waits until it is gone."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 import time
 from multiprocessing.connection import Connection
 
-from ktrdr.clock import from_instant
+from ktrdr.clock import from_instant, steady_moment, system_clock
 from ktrdr.jobs.events import JobId
 from ktrdr.settings import read_settings
 from ktrdr.store import open_store
 from ktrdr.store.doorbell import Glance
 from ktrdr.store.reader import Reader
-from ktrdr.worker.child import RequestLook, run_child
+from ktrdr.worker.child import Request, RequestLook, run_child
 from ktrdr.worker.messages import Train
 
 #: How often the log itself is looked at although the doorbell was silent.
@@ -29,14 +29,17 @@ def look_into_log(reader: Reader, rings: Glance, job_id: JobId) -> RequestLook:
     """
     rung, looked_at = b"", 0.0
 
-    def look() -> float | None:
+    def look() -> Request | None:
         nonlocal rung, looked_at
         ring, now = rings(), time.monotonic()
         if ring == rung and now - looked_at < GUARD_SECONDS:
             return None
-        rung, looked_at = ring, now
         requested = reader.cancellation(job_id)
-        return from_instant(requested[1]).timestamp() if requested else None
+        if requested is None:
+            rung, looked_at = ring, now
+            return None
+        age = (system_clock() - from_instant(requested[1])).total_seconds()
+        return Request(steady_moment(age, after=looked_at, now=now))
 
     return look
 

@@ -1,4 +1,4 @@
-"""The local worker as a process: its slots, its signals. Imports the store."""
+"""The local worker as a process: its slots, its signals, its word that it lives. Imports the store."""
 
 from __future__ import annotations
 
@@ -7,42 +7,67 @@ import os
 import signal
 import socket
 import threading
+from functools import partial
 from types import FrameType
 
+from ktrdr import __version__
+from ktrdr.jobs.workers import Beat, WorkerState
 from ktrdr.settings import Settings
-from ktrdr.store import Store
+from ktrdr.store import Store, workers
 from ktrdr.worker.local import LocalTrainingOrchestrator
+from ktrdr.worker.messages import Ready
+from ktrdr.worker.presence import Presence
 
 logger = logging.getLogger(__name__)
 
 
 def run_worker(store: Store, settings: Settings) -> bool:
     """Works until SIGTERM or SIGINT; running jobs are then given back to the queue. False if a slot broke."""
-    stopping = threading.Event()
+    stopping, broken = threading.Event(), threading.Event()
+    log = store.open_log()
+    host = socket.gethostname()
+    name = f"{host}-{os.getpid()}"
+    presence = Presence(
+        Beat(
+            name=name,
+            kind="local",
+            state=WorkerState.STARTING,
+            host=host,
+            pid=os.getpid(),
+            version=__version__,
+            slots=settings.slots,
+            capabilities={},
+        ),
+        lambda said: log.write(partial(workers.beat, said=said)),
+        store.lease_seconds / 3,
+    )
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         stopping.set()
+        presence.change(WorkerState.DRAINING)
         store.doorbell.ring()  # wakes the slots
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    log = store.open_log()
-    name = f"{socket.gethostname()}-{os.getpid()}"
-    broken = threading.Event()
+    def is_ready(ready: Ready) -> None:
+        presence.change(WorkerState.ALIVE, ready.capabilities)
 
     def run_slot(number: int) -> None:
         try:
-            LocalTrainingOrchestrator(store, log, f"{name}-{number}", stopping).run()
+            LocalTrainingOrchestrator(store, log, name, stopping, is_ready).run()
         except Exception:
             # The disk, the database or this program: whoever started the worker starts it again, and leases expire.
             logger.exception("slot %d of the worker broke", number)
             broken.set()
             stopping.set()
+            presence.change(WorkerState.DRAINING)
 
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    presence.start()
     slots = [threading.Thread(target=run_slot, args=(number,)) for number in range(1, settings.slots + 1)]
     for slot in slots:
         slot.start()
     for slot in slots:
         slot.join()
+    presence.end()
     log.close()
     return not broken.is_set()

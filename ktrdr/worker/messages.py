@@ -34,14 +34,36 @@ class Train:
     price_folder: Path
     #: Where the model shall appear; does not exist yet.
     output: Path
+    #: What the training may go on from, the best first: `{epoch, digest}` each.
+    checkpoints: tuple[Mapping[str, Any], ...]
+    #: Which of them, if any, is of another job, whose training this one goes on from with changes.
+    fork_digest: str | None
+    #: Folder with the checkpoints to go on from, one `<digest>.safetensors` each.
+    checkpoint_folder: Path
+    #: Folder in which new checkpoints shall appear, on the same file system as the service's or the host's own.
+    drop_folder: Path
+    #: How often a checkpoint is saved; None for never.
+    every_epochs: int | None
+    every_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel:
     """A cancellation was requested: for a process that cannot look into the log itself."""
 
-    #: On this machine's clock, seconds since 1970.
-    requested_at: float
+    #: By this machine's steady clock (time.monotonic); None if that cannot be known.
+    requested_at: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointWritten:
+    """A checkpoint lies in `file`, whole and synced, for the worker to take."""
+
+    epoch: int
+    #: SHA-256 of the file.
+    digest: str
+    bytes: int
+    file: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +100,12 @@ class Broke:
     retryable: bool
 
 
-Ended = Trained | Stopped | Broke
-FromChild = Ready | Progress | Ended
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paused:
+    """The training stopped because its process was told to; what it had is in a checkpoint that was told before."""
+
+
+Ended = Trained | Stopped | Broke | Paused
+Said = Progress | CheckpointWritten
+FromChild = Ready | Said | Ended
 ToChild = Train | Cancel

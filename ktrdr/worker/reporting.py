@@ -7,7 +7,7 @@ from dataclasses import fields
 from ktrdr.jobs import events
 from ktrdr.training import progress
 from ktrdr.worker.job_process import JobProcessDiedError
-from ktrdr.worker.messages import Broke, Trained
+from ktrdr.worker.messages import Broke, CheckpointWritten, Trained
 
 #: A training's word → the event that records it; the fields are the same.
 _EVENTS: dict[type[progress.Progress], type[events.ProgressEvent]] = {
@@ -15,11 +15,17 @@ _EVENTS: dict[type[progress.Progress], type[events.ProgressEvent]] = {
     progress.StageFinished: events.StageFinished,
     progress.BatchFinished: events.BatchProgressed,
     progress.EpochFinished: events.EpochFinished,
+    progress.Resumed: events.TrainingResumed,
 }
 
 
 def to_event(said: progress.Progress) -> events.ProgressEvent:
     return _EVENTS[type(said)](**{field.name: getattr(said, field.name) for field in fields(said)})
+
+
+def saved(written: CheckpointWritten) -> events.CheckpointSaved:
+    """The event for a checkpoint that has reached the service's disk."""
+    return events.CheckpointSaved(epoch=written.epoch, digest=written.digest, bytes=written.bytes)
 
 
 def completed(trained: Trained) -> events.JobCompleted:

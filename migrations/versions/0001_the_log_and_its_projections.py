@@ -62,6 +62,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("status", sa.Text, nullable=False),
         sa.Column("waits_for", sa.Text),
+        sa.Column("share", sa.Text, nullable=False),
         sa.Column("priority", sa.Integer, nullable=False),
         sa.Column("idempotency_key", sa.Text),
         sa.Column("request_digest", sa.Text, nullable=False),
@@ -72,7 +73,7 @@ def upgrade() -> None:
     op.create_index(
         "jobs_queue",
         "jobs",
-        [sa.text("priority DESC"), "submitted_position", "waits_for"],
+        ["waits_for", "share", sa.text("priority DESC"), "submitted_position"],
         sqlite_where=sa.text("waits_for IS NOT NULL"),
     )
     op.create_index("jobs_by_status", "jobs", ["status", "submitted_position"])
@@ -95,12 +96,35 @@ def upgrade() -> None:
         sa.Column("job_id", sa.Text, nullable=False),
         sa.Column("lease_epoch", sa.Integer, nullable=False),
         sa.Column("worker", sa.Text, nullable=False),
-        sa.Column("expires_at", sa.Text, nullable=False),
-        sa.Column("reported", sa.Integer, nullable=False),
+        sa.Column("renewals", sa.Integer, nullable=False),
+        sa.Column("claim_id", sa.Text),
         sa.PrimaryKeyConstraint("job_id", name="leases_pk"),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.job_id"], name="leases_job_id_fk"),
     )
-    op.create_index("leases_by_expiry", "leases", ["expires_at"])
+    op.create_table(
+        "workers",
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("host", sa.Text, nullable=False),
+        sa.Column("pid", sa.Integer, nullable=False),
+        sa.Column("version", sa.Text, nullable=False),
+        sa.Column("slots", sa.Integer, nullable=False),
+        sa.Column("has_gpu", sa.Integer, nullable=False),
+        sa.Column("capabilities", sa.Text, nullable=False),
+        sa.Column("started_at", sa.Text, nullable=False),
+        sa.Column("last_seen", sa.Text, nullable=False),
+        sa.Column("beats", sa.Integer, nullable=False),
+        sa.PrimaryKeyConstraint("name", name="workers_pk"),
+    )
+    op.create_table(
+        "service_settings",
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("value", sa.Text, nullable=False),
+        sa.Column("changed_at", sa.Text, nullable=False),
+        sa.Column("changed_by", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("name", name="service_settings_pk"),
+    )
     op.create_table(
         "datasets",
         sa.Column("kind", sa.Text, nullable=False),

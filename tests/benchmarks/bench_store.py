@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,11 +23,13 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "jobs"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
 
 from benchmarks.figures import figure, spread
-from job_builders import BATCH
-from store_steps import change, claim, submit
+from job_builders import BATCH, SUBMITTED
+from store_steps import change, claim, new_job_id, submit
 
 from ktrdr.jobs import decide
+from ktrdr.jobs.state import JobState
 from ktrdr.store import Log, Store, open_store
+from ktrdr.store.log import Operation
 from ktrdr.worker.local_child import look_into_log
 
 ROUNDS, REPEATS = 5, 300
@@ -72,6 +75,34 @@ def measure_claims(log: Log) -> None:
     for _ in range(ROUNDS * REPEATS):
         submit(log)
     figure("claims", 1 / median(seconds_each(lambda: claim(log, worker="w")) for _ in range(ROUNDS)), "1/s")
+
+
+def measure_long_queues(folder: Path) -> None:
+    """A claim with many jobs in the queue, all of one share or of 50 in turn, beside looking for the next one alone."""
+    for shares in (1, 50):
+        store = open_store(folder / f"queue of {shares}")
+        log, reader, queued = store.open_log(), store.open_reader(), 0
+        for length in (10_000, 100_000):
+            while queued < length:
+                log.write_all([_submission(f"desk={(queued + one) % shares}") for one in range(1000)])
+                queued += 1000
+            of = f"of {length:,} jobs in {shares} share{'s' * (shares > 1)}"
+            look = seconds_each(lambda: reader.has_job_for("local", has_gpu=False))  # noqa: B023
+            figure(f"the next {of} is found", look * 1e6, "µs")
+
+            def claim_and_give_back() -> None:  # so that few run, as in a service
+                state = claim(log, worker="w")  # noqa: B023
+                change(log, state.job_id, lambda state: decide.release(state, state.lease_epoch, message=""))  # noqa: B023
+
+            both = seconds_each(claim_and_give_back)
+            figure(f"a claim {of} and a release, durable", both * 1e6, "µs")
+        reader.close()
+        log.close()
+
+
+def _submission(share: str) -> Operation[JobState]:
+    job_id, submitted = new_job_id(), replace(SUBMITTED, share=share)
+    return lambda transaction: transaction.change(job_id, lambda state: decide.submit(state, submitted), actor="bench")
 
 
 def measure_looks(store: Store, log: Log) -> None:
@@ -120,6 +151,7 @@ def main() -> None:
         log = store.open_log()
         measure_appends(log, Path(folder))
         measure_claims(log)
+        measure_long_queues(Path(folder))
         measure_looks(store, log)
         measure_doorbell(store, log)
 

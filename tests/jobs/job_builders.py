@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from ktrdr.jobs.decide import Claimant
 from ktrdr.jobs.events import (
     BatchProgressed,
     CancellationRequested,
@@ -27,6 +28,7 @@ from ktrdr.jobs.events import (
     StageFinished,
     StageStarted,
     Target,
+    TrainingResumed,
 )
 from ktrdr.jobs.identity import make_job_id
 from ktrdr.jobs.state import NO_JOB, JobState, fold
@@ -44,16 +46,31 @@ SUBMITTED = JobSubmitted(
     context=(),
     seed=7,
     target=Target.AUTO,
+    require_gpu=False,
+    prefer_gpu=False,
     priority=0,
+    share="",
     labels={"desk": "rates"},
     max_attempts=3,
+    checkpoints={"every_epochs": None, "every_seconds": 30},
+    parent=None,
+    relation=None,
+    starts_from=None,
+    forked_from=None,
     warnings=(),
     idempotency_key=None,
     request_digest="b" * 64,
     code_version="0.1.0",
 )
 CLAIMED = JobClaimed(
-    worker="w1", worker_kind="local", attempt=1, lease_epoch=1, capabilities={"device_type": "cpu"}, numeric_profile={}
+    worker="w1",
+    worker_kind="local",
+    attempt=1,
+    lease_epoch=1,
+    capabilities={"device_type": "cpu"},
+    numeric_profile={},
+    fallback="",
+    continues=None,
 )
 STARTED = StageStarted(name="train_model", number=9, total=11)
 BATCH = BatchProgressed(epoch=1, epochs=2, batch=3, batches=10)
@@ -70,6 +87,9 @@ EPOCH = EpochFinished(
 )
 CHECKPOINT = CheckpointSaved(epoch=1, digest="d" * 64, bytes=1000)
 FINISHED = StageFinished(name="train_model", number=9, total=11, seconds=2.5, facts={"rows": 100})
+RESUMED = TrainingResumed(
+    epoch=1, digest="d" * 64, passed_over=({"epoch": 2, "digest": "0" * 64, "problem": "it is torn"},)
+)
 REQUESTED = CancellationRequested(by="client:anna", reason="wrong symbol")
 CANCELLED = JobCancelled(
     request_version=3, outcome=CancelOutcome.STOPPED, batches_after_request=1, where="epoch 1, batch 4"
@@ -86,6 +106,8 @@ COMPLETED = JobCompleted(
     epochs_trained=2,
     best_epoch=1,
 )
+
+CLAIMANT = Claimant(worker="w1", kind="local", capabilities={"device_type": "cpu"}, numeric_profile={})
 
 JOB = make_job_id(1_790_000_000_000, bytes(10))
 #: The shortest history that leads to each status.

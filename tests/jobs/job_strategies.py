@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ktrdr.clock import to_instant
 from ktrdr.jobs.codec import EVENT_TYPES
-from ktrdr.jobs.events import Instant
+from ktrdr.jobs.events import Instant, JobId
 
 LARGEST = 2**53 - 1
 
@@ -42,7 +42,10 @@ def events() -> st.SearchStrategy[Any]:
 
 
 def _values(hint: Any) -> st.SearchStrategy[Any]:
-    plain = {str: texts, int: integers, float: numbers, bool: st.booleans(), Instant: instants, type(None): st.none()}
+    plain = {
+        str: texts, JobId: texts, int: integers, float: numbers, bool: st.booleans(), Instant: instants,
+        type(None): st.none(),
+    }  # fmt: skip
     if hint in plain:
         return plain[hint]
     if isinstance(hint, type) and issubclass(hint, StrEnum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -10,12 +11,12 @@ import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
-from job_builders import CHECKPOINT, COMPLETED, JOB, NOON, SUBMITTED
+from job_builders import CHECKPOINT, COMPLETED, JOB, NOON, RESUMED, SUBMITTED
 from job_strategies import events, events_of, texts
 
 from ktrdr.jobs.canonical import Encoded
 from ktrdr.jobs.codec import EVENT_TYPES, UPCASTERS, decode, encode, envelope, event_data, leaf_hash
-from ktrdr.jobs.events import CheckpointSaved, Position, Recorded
+from ktrdr.jobs.events import CheckpointSaved, Position, Recorded, Relation
 
 
 @pytest.mark.parametrize("event_type", EVENT_TYPES.values(), ids=EVENT_TYPES.keys())
@@ -31,6 +32,11 @@ def test_enumerated_fields_come_back_as_members_and_not_as_text() -> None:
     again: Any = decode("JobSubmitted", 1, encode(SUBMITTED))
     assert type(again.target) is type(SUBMITTED.target)
     assert isinstance(again.symbols, tuple)
+    retry: Any = decode("JobSubmitted", 1, encode(replace(SUBMITTED, parent=JOB, relation=Relation.RETRY)))
+    assert (retry.parent, retry.relation) == (JOB, Relation.RETRY)
+    assert type(retry.relation) is Relation
+    resumed: Any = decode("TrainingResumed", 1, encode(RESUMED))
+    assert isinstance(resumed.passed_over, tuple)
 
 
 def test_a_strategy_that_carries_its_text_is_encoded_like_any_other() -> None:

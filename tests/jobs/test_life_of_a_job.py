@@ -8,10 +8,33 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from job_builders import BATCH, BROKEN, CHECKPOINT, COMPLETED, CRASHED, EPOCH, JOB, STARTED, SUBMITTED, record
+from job_builders import (
+    BATCH,
+    BROKEN,
+    CHECKPOINT,
+    CLAIMANT,
+    COMPLETED,
+    CRASHED,
+    EPOCH,
+    JOB,
+    RESUMED,
+    STARTED,
+    SUBMITTED,
+    record,
+)
 
 from ktrdr.jobs import decide
-from ktrdr.jobs.events import CancellationRequested, CancelOutcome, JobClaimed, JobEvent, Recorded, TerminalEvent
+from ktrdr.jobs.events import (
+    CancellationRequested,
+    CancelOutcome,
+    JobClaimed,
+    JobEvent,
+    JobRequeued,
+    ProgressEvent,
+    Recorded,
+    RequeueReason,
+    TerminalEvent,
+)
 from ktrdr.jobs.refusals import RefusalError
 from ktrdr.jobs.state import NO_JOB, JobState, Status, fold
 
@@ -55,10 +78,27 @@ class LifeOfAJob(RuleBasedStateMachine):
     def claim(self, worker: str) -> None:
         claimable = self.state.status is Status.QUEUED and self.state.version > 0
         count = len(self.history)
-        self.command(decide.claim, worker=worker, worker_kind="host", capabilities={}, numeric_profile={})
+        self.command(decide.claim, replace(CLAIMANT, worker=worker))
         assert (len(self.history) > count) == claimable
 
-    @rule(behind=staleness, progress=st.lists(st.sampled_from([STARTED, BATCH, EPOCH, CHECKPOINT]), max_size=3))
+    @rule(worker=st.sampled_from(["w1", "w2"]), behind=staleness, may_run=st.booleans())
+    def regain(self, worker: str, behind: int, may_run: bool) -> None:
+        last = self.history[-1].event if self.history else None
+        is_lost = isinstance(last, JobRequeued) and last.reason is RequeueReason.LEASE_EXPIRED
+        count = len(self.history)
+        lease = self.state.lease_epoch - behind
+        self.command(decide.regain, lease, replace(CLAIMANT, worker=worker), may_run=may_run)
+        assert (len(self.history) > count) == (is_lost and behind == 0 and may_run)
+
+    @rule()
+    def give_up(self) -> None:
+        queued = self.state.status is Status.QUEUED and self.state.version > 0
+        self.command(decide.give_up, kind="no_gpu", message="", fix="")
+        assert (self.state.status is Status.FAILED) >= queued
+
+    @rule(
+        behind=staleness, progress=st.lists(st.sampled_from([STARTED, BATCH, EPOCH, CHECKPOINT, RESUMED]), max_size=3)
+    )
     def report(self, behind: int, progress: list[Any]) -> None:
         self.work(decide.report, behind, progress)
 
@@ -108,6 +148,22 @@ class LifeOfAJob(RuleBasedStateMachine):
     def once_cancellation_was_requested_the_job_can_only_end_cancelled(self) -> None:
         if any(isinstance(recorded.event, CancellationRequested) for recorded in self.history):
             assert self.state.status in (Status.CANCELLING, Status.CANCELLED)
+
+    @invariant()
+    def spent_attempts_are_those_that_ended_in_the_queue_and_were_not_taken_up_again(self) -> None:
+        events = [recorded.event for recorded in self.history]
+        lost = [one for one in events if isinstance(one, JobRequeued) and one.reason is not RequeueReason.RELEASED]
+        regained = [one for one in events if isinstance(one, JobClaimed) and one.continues is not None]
+        assert self.state.attempts_spent == len(lost) - len(regained)
+
+    @invariant()
+    def reports_are_counted_from_the_beginning_of_the_attempt(self) -> None:
+        count = 0
+        for recorded in self.history:
+            if isinstance(recorded.event, JobClaimed) and recorded.event.continues is None:
+                count = 0
+            count += isinstance(recorded.event, ProgressEvent)
+        assert self.state.reported == count
 
     @invariant()
     def someone_holds_the_lease_exactly_while_the_job_runs(self) -> None:

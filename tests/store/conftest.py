@@ -10,7 +10,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "jobs"))  # job_builders and job_strategies
 
-from store_steps import SettableClock
+from store_steps import Observer, SettableClock
 
 from ktrdr.store import Log, Reader, Store, open_store
 
@@ -38,3 +38,11 @@ def reader(store: Store) -> Iterator[Reader]:
     reader = store.open_reader()
     yield reader
     reader.close()
+
+
+@pytest.fixture
+def observer(store: Store, log: Log) -> Iterator[Observer]:
+    """Someone who notices silent leases."""
+    observer = Observer(store, log)
+    yield observer
+    observer.close()

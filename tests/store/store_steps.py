@@ -6,9 +6,11 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,16 @@ from job_builders import NOON, SUBMITTED
 
 from ktrdr.clock import from_instant
 from ktrdr.jobs import decide
+from ktrdr.jobs.decide import Claimant
 from ktrdr.jobs.events import JobEvent, JobId
 from ktrdr.jobs.identity import make_job_id
+from ktrdr.jobs.refusals import LeaseLostError
+from ktrdr.jobs.silence import Silence
 from ktrdr.jobs.state import JobState
-from ktrdr.store import Log, Store, leases
+from ktrdr.jobs.workers import Beat, WorkerState
+from ktrdr.store import Log, Store, leases, workers
 from ktrdr.store.rebuild import Difference, rebuild
+from ktrdr.store.service_settings import CAPS, FAIR_BY, put_setting
 
 _TESTS = Path(__file__).parents[1]
 _job_numbers = itertools.count(1_790_000_000_000)
@@ -36,6 +43,36 @@ class SettableClock:
 
     def advance(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
+
+
+class Observer:
+    """Someone who notices silent leases, as the scheduler does, by a steady clock that the test moves."""
+
+    def __init__(self, store: Store, log: Log) -> None:
+        self._log = log
+        self._reader = store.open_reader()
+        self._silence: Silence[tuple[JobId, int]] = Silence(store.lease_seconds)
+        self._now = 0.0
+
+    def look(self, *, after: float = 0.0) -> list[JobState]:
+        """Takes the leases that have been silent for too long, so many seconds later; the jobs as they stand then."""
+        self._now += after
+        renewals, taken = self._reader.renewals(), []
+        for job_id, lease_epoch in self._silence.observe(renewals, self._now):
+            heard = renewals[job_id, lease_epoch]
+            with suppress(LeaseLostError):
+                taken.append(
+                    self._log.write(partial(leases.expire, job_id=job_id, lease_epoch=lease_epoch, renewals=heard))
+                )
+        return taken
+
+    def look_until_expiry(self) -> list[JobState]:
+        """Takes every lease that there is now."""
+        self.look()
+        return self.look(after=self._silence.patience)
+
+    def close(self) -> None:
+        self._reader.close()
 
 
 def new_job_id() -> JobId:
@@ -53,12 +90,27 @@ def change(log: Log, job_id: JobId, decision: Callable[[JobState], Sequence[JobE
     return log.write(lambda transaction: transaction.change(job_id, decision, actor="test"))
 
 
-def claim(log: Log, worker: str = "w1", kind: str = "local") -> JobState | None:
-    return log.write(
-        lambda transaction: leases.claim_next(
-            transaction, worker=worker, worker_kind=kind, capabilities={}, numeric_profile={}
-        )
+#: DeviceCapabilities as far as the queue looks at them.
+CPU, GPU = {"device_type": "cpu", "device": "cpu"}, {"device_type": "cuda", "device": "cuda:0"}
+
+
+def claim(log: Log, worker: str = "w1", kind: str = "local", capabilities: Mapping[str, Any] = CPU) -> JobState | None:
+    claimant = Claimant(worker=worker, kind=kind, capabilities=capabilities, numeric_profile={})
+    return log.write(lambda transaction: leases.claim_next(transaction, claimant))
+
+
+def beat(log: Log, name: str, kind: str = "local", **changes: Any) -> None:
+    """Lets a worker say that it is alive, on a CPU and with one slot, but for the changes."""
+    said = Beat(
+        name=name, kind=kind, state=WorkerState.ALIVE, host="box", pid=7, version="0.1.0", slots=1, capabilities=CPU
     )
+    log.write(partial(workers.beat, said=replace(said, **changes)))
+
+
+def with_cap(log: Log, caps: Mapping[str, int], *, fair_by: str | None = None) -> None:
+    """Sets which label makes the shares, and how many jobs of each may run."""
+    for name, value in ((CAPS, dict(caps)), (FAIR_BY, fair_by)):
+        log.write(partial(put_setting, name=name, value=value, by="test"))
 
 
 def cancel(log: Log, job_id: JobId) -> JobState:

@@ -15,6 +15,7 @@ from ktrdr.jobs import decide
 from ktrdr.jobs.refusals import UnknownJobError
 from ktrdr.jobs.state import NO_JOB
 from ktrdr.store import Log, Reader
+from ktrdr.store.database import DatabaseUnwritableError
 from ktrdr.store.log import Transaction
 
 
@@ -72,7 +73,7 @@ def test_the_error_of_a_full_disk_reaches_the_caller_and_the_log_stays_usable(lo
             replace(NO_JOB, job_id=new_job_id()), [replace(SUBMITTED, strategy={"x": "y" * 500_000})], actor="test"
         )
 
-    with pytest.raises(pysqlite3.OperationalError, match="full"):
+    with pytest.raises(DatabaseUnwritableError, match="full"):
         log.write(fill)
     log.write(lambda transaction: transaction.cursor.execute("PRAGMA max_page_count=1000000"))
     submit(log)

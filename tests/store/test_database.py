@@ -26,7 +26,7 @@ def test_every_connection_is_set_up(store: Store, pragma: str, value: object) ->
 
 def test_foreign_keys_are_enforced(store: Store, log: Log) -> None:
     with pytest.raises(pysqlite3.IntegrityError, match="FOREIGN KEY"):
-        log.write(lambda transaction: transaction.cursor.execute("INSERT INTO leases VALUES ('x', 1, 'w', '', 0)"))
+        log.write(lambda transaction: transaction.cursor.execute("INSERT INTO leases VALUES ('x', 1, 'w', 0, NULL)"))
 
 
 def test_the_driver_brings_a_sqlite_without_the_wal_reset_bug() -> None:

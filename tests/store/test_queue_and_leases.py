@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from job_builders import BATCH, BROKEN, COMPLETED, CRASHED
-from store_steps import SettableClock, cancel, change, claim, new_job_id, running_job, submit
+from store_steps import Observer, SettableClock, cancel, change, claim, new_job_id, running_job, submit, with_cap
 
 from ktrdr.jobs import decide
+from ktrdr.jobs.decide import Claimant
 from ktrdr.jobs.events import CancelOutcome, JobId
 from ktrdr.jobs.refusals import LeaseLostError, UnknownJobError
 from ktrdr.jobs.state import JobState, Status
@@ -19,10 +21,6 @@ from ktrdr.store import LEASE_SECONDS, Log, Reader, Store, leases
 def _claimed(log: Log, kind: str) -> list[JobId]:
     states = iter(lambda: claim(log, kind=kind), None)
     return [state.job_id for state in states]
-
-
-def _expire(log: Log) -> list[JobState]:
-    return log.write(leases.expire_leases)
 
 
 def _renew(log: Log, job_id: JobId, lease_epoch: int = 1) -> None:
@@ -47,10 +45,10 @@ def test_a_worker_gets_the_jobs_for_its_kind_and_those_for_any(
     chance = random.Random(3)
     jobs = [(target, chance.randint(0, 2)) for target in ["local", "host", "auto"] * 6]
     submitted = [(target, priority, submit(log, target=target, priority=priority)) for target, priority in jobs]
-    assert reader.has_queued(kind)
+    assert reader.has_job_for(kind, has_gpu=False)
     expected = [job_id for target, _, job_id in sorted(submitted, key=lambda job: -job[1]) if target in targets]
     assert _claimed(log, kind) == expected
-    assert not reader.has_queued(kind)
+    assert not reader.has_job_for(kind, has_gpu=False)
 
 
 def test_a_job_that_comes_back_takes_its_old_place_in_the_queue(log: Log) -> None:
@@ -61,11 +59,8 @@ def test_a_job_that_comes_back_takes_its_old_place_in_the_queue(log: Log) -> Non
 
 def test_a_claim_carries_the_worker_and_what_it_can_do(log: Log, reader: Reader) -> None:
     job_id = submit(log)
-    log.write(
-        lambda transaction: leases.claim_next(
-            transaction, worker="w7", worker_kind="host", capabilities={"a": 1}, numeric_profile={"b": 2}
-        )
-    )
+    claimant = Claimant(worker="w7", kind="host", capabilities={"a": 1}, numeric_profile={"b": 2})
+    log.write(lambda transaction: leases.claim_next(transaction, claimant))
     claimed: Any = reader.job_events(job_id, limit=9)[-1].recorded
     assert (claimed.actor, claimed.event.worker, claimed.event.worker_kind) == ("worker:w7", "w7", "host")
     assert (claimed.event.capabilities, claimed.event.numeric_profile) == ({"a": 1}, {"b": 2})
@@ -86,65 +81,111 @@ def test_a_job_that_does_not_wait_is_never_claimed(log: Log, reader: Reader, dec
     assert claim(log) is None
 
 
-def test_a_lease_that_is_renewed_in_time_is_kept(log: Log, clock: SettableClock) -> None:
+def test_a_lease_that_is_renewed_in_time_is_kept(log: Log, observer: Observer) -> None:
     job_id = running_job(log)
     for _ in range(5):
-        clock.advance(LEASE_SECONDS - 1)
+        assert observer.look(after=LEASE_SECONDS - 1) == []
         _renew(log, job_id)
-        assert _expire(log) == []
 
 
-def test_a_lease_runs_out_after_its_time_and_not_before(log: Log, clock: SettableClock) -> None:
+def test_a_lease_runs_out_after_its_time_and_not_before(log: Log, observer: Observer) -> None:
     job_id = running_job(log)
-    clock.advance(LEASE_SECONDS)
-    assert _expire(log) == []
-    clock.advance(0.001)
-    assert [state.job_id for state in _expire(log)] == [job_id]
-    assert _expire(log) == []
+    assert observer.look(after=1) == []  # only now it is known
+    assert observer.look(after=LEASE_SECONDS - 0.001) == []
+    assert [state.job_id for state in observer.look(after=0.001)] == [job_id]
+    assert observer.look(after=100) == []
 
 
-def test_a_store_may_have_leases_of_another_length(store: Store, clock: SettableClock) -> None:
-    log = Log(store.engine, store.doorbell, clock=clock, lease_seconds=2)
+def test_a_store_may_have_leases_of_another_length(store: Store, log: Log) -> None:
+    observer = Observer(replace(store, lease_seconds=2), log)
     job_id = running_job(log)
-    clock.advance(2.5)
-    assert [state.job_id for state in _expire(log)] == [job_id]
-    log.close()
+    observer.look()
+    assert [state.job_id for state in observer.look(after=2)] == [job_id]
+    observer.close()
 
 
-def test_a_lost_job_is_queued_again_until_its_attempts_are_spent(log: Log, clock: SettableClock) -> None:
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_is_set_by_an_hour_takes_nothing_from_anybody(
+    log: Log, clock: SettableClock, observer: Observer, hours: int
+) -> None:
+    kept, lost = running_job(log), running_job(log)
+    observer.look()
+    clock.advance(hours * 3600)
+    assert observer.look(after=1) == []
+    _renew(log, kept)
+    assert [state.job_id for state in observer.look(after=LEASE_SECONDS - 1)] == [lost]
+    clock.advance(-hours * 3600)
+    _renew(log, kept)
+    assert observer.look(after=LEASE_SECONDS - 1) == []
+
+
+def test_a_lease_that_is_renewed_between_the_look_and_the_act_is_kept(log: Log, reader: Reader) -> None:
+    job_id = running_job(log)
+    (seen,) = reader.renewals().values()
+    _renew(log, job_id)
+    state = log.write(lambda transaction: leases.expire(transaction, job_id, 1, seen))
+    assert (state.status, reader.last_position()) == (Status.RUNNING, 2)
+
+
+def test_of_two_observers_one_takes_the_lease_and_neither_minds(store: Store, log: Log, reader: Reader) -> None:
+    job_id = running_job(log)
+    observers = [Observer(store, log) for _ in range(2)]
+    for observer in observers:
+        observer.look()
+    assert [[state.job_id for state in observer.look(after=LEASE_SECONDS)] for observer in observers] == [[job_id], []]
+    assert [event.type for event in reader.job_events(job_id, limit=9)][2:] == ["LeaseExpired", "JobRequeued"]
+    for observer in observers:
+        observer.close()
+
+
+def test_a_lost_job_is_queued_again_until_its_attempts_are_spent(log: Log, observer: Observer) -> None:
     running_job(log, max_attempts=2)
-    clock.advance(LEASE_SECONDS + 1)
-    assert [state.status for state in _expire(log)] == [Status.QUEUED]
+    assert [state.status for state in observer.look_until_expiry()] == [Status.QUEUED]
     again = claim(log, worker="w2")
     assert again is not None
     assert (again.attempt, again.lease_epoch, again.worker) == (2, 2, "w2")
-    clock.advance(LEASE_SECONDS + 1)
-    assert [(state.status, state.failure_kind) for state in _expire(log)] == [(Status.FAILED, "worker_lost")]
+    assert [(state.status, state.failure_kind) for state in observer.look_until_expiry()] == [
+        (Status.FAILED, "worker_lost")
+    ]
     assert claim(log) is None
 
 
-def test_a_lost_job_that_was_to_be_cancelled_is_cancelled(log: Log, clock: SettableClock) -> None:
+def test_a_lost_job_that_was_to_be_cancelled_is_cancelled(log: Log, observer: Observer) -> None:
     cancel(log, running_job(log))
-    clock.advance(LEASE_SECONDS + 1)
-    (state,) = _expire(log)
+    (state,) = observer.look_until_expiry()
     assert (state.status, state.cancel_outcome) == (Status.CANCELLED, CancelOutcome.WORKER_LOST)
 
 
-def test_only_the_leases_that_ran_out_are_taken(log: Log, clock: SettableClock) -> None:
+def test_only_the_leases_that_ran_out_are_taken(log: Log, observer: Observer) -> None:
     lost = running_job(log)
-    clock.advance(10)
+    observer.look()
     kept = running_job(log)
-    clock.advance(10)
-    assert [state.job_id for state in _expire(log)] == [lost]
+    assert observer.look(after=10) == []
+    assert [state.job_id for state in observer.look(after=10)] == [lost]
     _renew(log, kept)
 
 
+def test_a_worker_that_was_cut_off_takes_its_attempt_up_again_unless_the_cap_is_reached(
+    log: Log, observer: Observer
+) -> None:
+    job_id = running_job(log)
+    observer.look_until_expiry()
+    more_urgent = submit(log, priority=9)
+    assert claim(log, worker="w2") is not None
+    with_cap(log, {"*": 1})
+    cut_off = Claimant(worker="w1", kind="local", capabilities={}, numeric_profile={})
+    with pytest.raises(LeaseLostError, match="as many jobs of its share run as may run at once"):
+        log.write(lambda transaction: leases.regain(transaction, job_id, 1, cut_off))
+    change(log, more_urgent, lambda state: decide.complete(state, 1, COMPLETED))
+    state = log.write(lambda transaction: leases.regain(transaction, job_id, 1, cut_off))
+    assert (state.status, state.attempt, state.lease_epoch, state.attempts_spent) == (Status.RUNNING, 1, 2, 0)
+
+
 @pytest.fixture
-def taken_over(log: Log, clock: SettableClock) -> JobId:
+def taken_over(log: Log, observer: Observer) -> JobId:
     """A job that went from worker w1 (lease 1) to worker w2 (lease 2)."""
     job_id = running_job(log)
-    clock.advance(LEASE_SECONDS + 1)
-    _expire(log)
+    observer.look_until_expiry()
     claim(log, worker="w2")
     return job_id
 
@@ -173,10 +214,9 @@ def test_a_worker_that_lost_its_job_to_another_can_do_nothing_more_to_it(
 
 
 @pytest.mark.parametrize("command", ZOMBIE)
-def test_a_worker_whose_job_waits_again_can_do_nothing_more_to_it(log: Log, clock: SettableClock, command: str) -> None:
+def test_a_worker_whose_job_waits_again_can_do_nothing_more_to_it(log: Log, observer: Observer, command: str) -> None:
     job_id = running_job(log)
-    clock.advance(LEASE_SECONDS + 1)
-    _expire(log)
+    observer.look_until_expiry()
     with pytest.raises(LeaseLostError, match=f"lease 1 of job {job_id} is no longer held: the job is queued"):
         ZOMBIE[command](log, job_id)
 

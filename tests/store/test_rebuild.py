@@ -7,11 +7,22 @@ from typing import Any
 
 import pytest
 from job_builders import BATCH, BROKEN, COMPLETED, CRASHED, EPOCH, SUBMITTED
-from store_steps import SettableClock, cancel, change, claim, differences, new_job_id, raw, running_job, submit
+from store_steps import (
+    Observer,
+    SettableClock,
+    cancel,
+    change,
+    claim,
+    differences,
+    new_job_id,
+    raw,
+    running_job,
+    submit,
+)
 
 from ktrdr.jobs import decide
 from ktrdr.jobs.events import JobId
-from ktrdr.store import LEASE_SECONDS, Log, Reader, Store, leases
+from ktrdr.store import Log, Reader, Store, leases
 from ktrdr.store.rebuild import GROUP, rebuild
 
 TABLES = ("jobs", "job_terms", "leases")
@@ -32,7 +43,7 @@ def _plant(store: Store, *statements: str) -> None:
     connection.close()
 
 
-def _live_through(log: Log, clock: SettableClock, steps: int) -> None:
+def _live_through(log: Log, clock: SettableClock, observer: Observer, steps: int) -> None:
     """A random history of everything that the store can do."""
     chance = random.Random(steps)
     job_ids: list[JobId] = []
@@ -46,7 +57,7 @@ def _live_through(log: Log, clock: SettableClock, steps: int) -> None:
         held = state.worker is not None
         match chance.randint(0, 4):
             case 0:
-                log.write(leases.expire_leases)
+                observer.look(after=chance.choice([0, 5]))
             case 1 if not state.status.is_final:
                 cancel(log, job_id)
             case _ if held:
@@ -67,15 +78,17 @@ def _any_decision(epoch: int, chance: random.Random) -> Any:
     )
 
 
-def test_after_any_history_there_is_nothing_to_repair(store: Store, log: Log, clock: SettableClock) -> None:
-    _live_through(log, clock, 300)
+def test_after_any_history_there_is_nothing_to_repair(
+    store: Store, log: Log, clock: SettableClock, observer: Observer
+) -> None:
+    _live_through(log, clock, observer, 300)
     assert differences(store) == ()
 
 
 def test_projections_that_were_thrown_away_are_made_again(
-    store: Store, log: Log, reader: Reader, clock: SettableClock
+    store: Store, log: Log, reader: Reader, clock: SettableClock, observer: Observer
 ) -> None:
-    _live_through(log, clock, 200)
+    _live_through(log, clock, observer, 200)
     before = _projections(store)
     assert before["leases"], "no lease to lose"
     _plant(store, "DELETE FROM leases", "DELETE FROM job_terms", "DELETE FROM jobs")
@@ -93,6 +106,7 @@ PLANTED = {
     "state": ("jobs", ["UPDATE jobs SET state = replace(state, 'trend', 'other') WHERE job_id = '{running}'"]),
     "queue": ("jobs", ["UPDATE jobs SET waits_for = 'auto' WHERE job_id = '{running}'"]),
     "priority": ("jobs", ["UPDATE jobs SET priority = 5 WHERE job_id = '{running}'"]),
+    "share": ("jobs", ["UPDATE jobs SET share = 'desk=fx' WHERE job_id = '{running}'"]),
     "digest": ("jobs", ["UPDATE jobs SET request_digest = '' WHERE job_id = '{running}'"]),
     "key": ("jobs", ["UPDATE jobs SET idempotency_key = 'other' WHERE job_id = '{running}'"]),
     "position": ("jobs", ["UPDATE jobs SET submitted_position = 50 WHERE job_id = '{running}'"]),
@@ -103,11 +117,11 @@ PLANTED = {
     "missing lease": ("leases", ["DELETE FROM leases WHERE job_id = '{running}'"]),
     "lease epoch": ("leases", ["UPDATE leases SET lease_epoch = 9"]),
     "lease worker": ("leases", ["UPDATE leases SET worker = 'w9'"]),
-    "extra lease": ("leases", ["INSERT INTO leases VALUES ('{queued}', 1, 'w1', '9', 0)"]),
-    "lease of no job": ("leases", ["INSERT INTO leases VALUES ('nowhere', 1, 'w1', '9', 0)"]),
+    "extra lease": ("leases", ["INSERT INTO leases VALUES ('{queued}', 1, 'w1', 9, NULL)"]),
+    "lease of no job": ("leases", ["INSERT INTO leases VALUES ('nowhere', 1, 'w1', 9, NULL)"]),
     "orphan": (
         "jobs",
-        ["INSERT INTO jobs SELECT 77, 'x', version, status, waits_for, priority, NULL, '', state FROM jobs LIMIT 1"],
+        ["INSERT INTO jobs SELECT 9, 'x', version, status, waits_for, '', priority, NULL, '', state FROM jobs LIMIT 1"],
     ),
 }  # fmt: skip
 
@@ -175,9 +189,7 @@ def test_a_repaired_lease_keeps_its_time_and_what_was_reported(store: Store, log
     assert _projections(store)["leases"] == good
 
 
-def test_a_worker_goes_on_reporting_under_a_lease_that_was_lost_and_made_again(
-    store: Store, log: Log, clock: SettableClock
-) -> None:
+def test_a_worker_goes_on_reporting_under_a_lease_that_was_lost_and_made_again(store: Store, log: Log) -> None:
     job_id = running_job(log)
     change(log, job_id, lambda state: decide.report(state, 1, [BATCH]))
     change(log, job_id, lambda state: decide.release(state, 1, message=""))
@@ -185,7 +197,6 @@ def test_a_worker_goes_on_reporting_under_a_lease_that_was_lost_and_made_again(
     log.write(lambda transaction: leases.report_once(transaction, job_id, 2, [BATCH, EPOCH], first=0))
     _plant(store, "DELETE FROM leases")
     differences(store)
-    clock.advance(LEASE_SECONDS - 1)
     log.write(lambda transaction: leases.renew(transaction, job_id, 2))
     state = log.write(lambda transaction: leases.report_once(transaction, job_id, 2, [EPOCH, BATCH], first=1))
     assert state.version == 8, "one of the two was recorded before"

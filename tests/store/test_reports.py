@@ -12,10 +12,9 @@ from store_steps import cancel, change, claim, running_job
 
 from ktrdr.jobs import decide
 from ktrdr.jobs.events import JobId
-from ktrdr.jobs.refusals import LeaseLostError
+from ktrdr.jobs.refusals import LeaseLostError, MissingReportError
 from ktrdr.jobs.state import JobState, Status
 from ktrdr.store import Log, Reader, leases
-from ktrdr.store.leases import MissingReportError
 
 PROGRESS = [STARTED, BATCH, replace(BATCH, batch=6), EPOCH, CHECKPOINT]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ from ktrdr.training.dataset import Part
 from ktrdr.training.determinism import generator_states, make_deterministic, restore_generators
 from ktrdr.training.losses import sample_losses
 from ktrdr.training.models import build_network
-from ktrdr.training.progress import EpochFinished, TrainingCancelledError
+from ktrdr.training.progress import EpochFinished, Resumed, TrainingCancelledError, TrainingFailedError
+from ktrdr.training.resuming import Origin
 from ktrdr.training.strategy.model import EarlyStopping, Loss, Mlp, Model, Optimizer, Recurrent, Scheduler
 from ktrdr.training.trainer import TrainedModel, train_network
 from ktrdr.training.weights import weights_digest
@@ -91,7 +93,7 @@ def network_of(kind: str) -> nn.Module:
 def train(
     kind: str = "mlp",
     *,
-    resume_from: Checkpoint | None = None,
+    origins: Sequence[Origin] = (),
     checkpoint_callback: Any = None,
     class_weights: torch.Tensor | None = None,
     weighted: bool = False,
@@ -110,8 +112,15 @@ def train(
         capabilities=CPU,
         progress_callback=recorder or Recorder(),
         cancellation_token=token or Token(),
-        resume_from=resume_from,
+        origins=origins,
         checkpoint_callback=checkpoint_callback,
+    )
+
+
+def origin(data: bytes, *, epoch: int = 0, digest: str = "", is_fork: bool = False) -> Origin:
+    """A checkpoint to go on from, by its bytes."""
+    return Origin(
+        epoch=epoch, digest=digest or sha256(data).hexdigest(), read=lambda: from_bytes(data), is_fork=is_fork
     )
 
 
@@ -135,10 +144,11 @@ def check_resumes_everywhere(kind: str, **changes: Any) -> TrainedModel:
         random.seed(epoch)
         torch.manual_seed(epoch)
         recorder = Recorder()
-        resumed = train(kind, resume_from=from_bytes(data), recorder=recorder, **changes)
+        resumed = train(kind, origins=[origin(data, epoch=epoch)], recorder=recorder, **changes)
         assert result_of(resumed) == result_of(trained), f"after epoch {epoch}"
         assert resumed.history[:epoch] == trained.history[:epoch]
         assert [event.epoch for event in recorder.of(EpochFinished)] == list(range(epoch + 1, len(saved) + 1))
+        assert recorder.events[0] == Resumed(epoch=epoch, digest=sha256(data).hexdigest(), passed_over=())
     return trained
 
 
@@ -170,7 +180,7 @@ def test_weights_of_classes_and_samples_take_part(kind: str) -> None:
 
 def test_a_training_can_be_broken_off_and_resumed_again_and_again() -> None:
     whole, _ = with_checkpoints(scheduler=SCHEDULERS[4], early_stopping=STOPPING, epochs=6)
-    newest: list[Checkpoint] = []
+    newest: list[bytes] = []
     recorder = Recorder()
     for _ in range(20):
         try:
@@ -178,8 +188,8 @@ def test_a_training_can_be_broken_off_and_resumed_again_and_again() -> None:
                 scheduler=SCHEDULERS[4],
                 early_stopping=STOPPING,
                 epochs=6,
-                resume_from=newest[-1] if newest else None,
-                checkpoint_callback=lambda _epoch, take: newest.append(take()),
+                origins=[origin(data) for data in newest[:-2:-1]],
+                checkpoint_callback=lambda _epoch, take: newest.append(take().to_bytes()),
                 token=Token(stop_at=7),  # Four batches are an epoch: each attempt does one and a half.
                 recorder=recorder,
             )
@@ -214,18 +224,125 @@ def test_a_checkpoint_is_taken_only_when_it_is_asked_for_and_never_changes() -> 
     [{"seed": 6}, {"epochs": 5}, {"batch_size": 8}, {"optimizer": OPTIMIZERS[1]}, {"gradient_clip": None}],
     ids=lambda changes: next(iter(changes)),
 )
-def test_only_the_very_training_can_go_on(changes: dict[str, Any]) -> None:
+def test_a_checkpoint_of_another_training_is_passed_over(changes: dict[str, Any]) -> None:
     _, saved = with_checkpoints(epochs=2)
     recorder = Recorder()
-    with pytest.raises(CheckpointError, match="its settings, seed, first weights"):
-        train(resume_from=from_bytes(saved[0]), recorder=recorder, **{"epochs": 2} | changes)
-    assert recorder.events == []
+    settings = {"epochs": 2} | changes
+    trained = train(origins=[origin(saved[0], epoch=1)], recorder=recorder, **settings)
+    (resumed,) = recorder.of(Resumed)
+    assert (resumed.epoch, resumed.digest) == (0, None)
+    assert [one["epoch"] for one in resumed.passed_over] == [1]
+    assert "its settings, seed, first weights" in resumed.passed_over[0]["problem"]
+    assert result_of(trained) == result_of(train(**settings))
 
 
-def test_a_checkpoint_of_another_network_is_refused() -> None:
+def test_a_checkpoint_of_another_network_is_passed_over() -> None:
     _, saved = with_checkpoints("lstm", epochs=1)
-    with pytest.raises(CheckpointError):
-        train("gru", epochs=1, resume_from=from_bytes(saved[0]))
+    trained = train("gru", epochs=1, origins=[origin(saved[0])])
+    assert result_of(trained) == result_of(train("gru", epochs=1))
+
+
+def test_of_several_checkpoints_the_first_usable_one_is_used() -> None:
+    whole, saved = with_checkpoints(epochs=4)
+    recorder = Recorder()
+
+    def gone() -> Checkpoint:
+        raise CheckpointError("its file is missing")
+
+    missing = Origin(epoch=4, digest="d", read=gone)
+    torn = Origin(epoch=3, digest="c", read=lambda: from_bytes(saved[2][:-1]))
+    resumed = train(
+        epochs=4, origins=[missing, torn, origin(saved[1], epoch=2), origin(saved[0], epoch=1)], recorder=recorder
+    )
+    assert result_of(resumed) == result_of(whole)
+    said = recorder.events[0]
+    assert isinstance(said, Resumed)
+    assert (said.epoch, said.digest) == (2, sha256(saved[1]).hexdigest())
+    assert [(one["epoch"], one["digest"]) for one in said.passed_over] == [(4, "d"), (3, "c")]
+    assert said.passed_over[0]["problem"] == "its file is missing"
+    assert "no checkpoint that this version can read" in str(said.passed_over[1]["problem"])
+
+
+# --- forks ---
+
+FAST = Optimizer(type="adam", learning_rate=0.05, weight_decay=0.0, momentum=0.0)
+
+
+def fork(data: bytes, *, kind: str = "mlp", **changes: Any) -> TrainedModel:
+    return train(kind, origins=[origin(data, is_fork=True)], **changes)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize(
+    "scheduler", [None, *SCHEDULERS[1:3], SCHEDULERS[4]], ids=lambda value: getattr(value, "type", "")
+)
+def test_a_fork_with_more_epochs_is_the_training_of_so_many_epochs(kind: str, scheduler: Scheduler | None) -> None:
+    _, saved = with_checkpoints(kind, epochs=3, scheduler=scheduler)
+    whole = train(kind, epochs=6, scheduler=scheduler)
+    for data in saved:
+        forked = fork(data, kind=kind, epochs=6, scheduler=scheduler)
+        assert [epoch.weights_digest for epoch in forked.history] == [epoch.weights_digest for epoch in whole.history]
+        assert weights_digest(forked.network.state_dict()) == weights_digest(whole.network.state_dict())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": FAST},
+        {"optimizer": OPTIMIZERS[2]},
+        {"optimizer": OPTIMIZERS[3], "scheduler": SCHEDULERS[3]},
+        {"batch_size": 8},
+        {"seed": 6},
+        {"early_stopping": STOPPING},
+    ],
+    ids=str,
+)
+def test_a_fork_takes_its_changes_is_deterministic_and_can_itself_be_resumed(changes: dict[str, Any]) -> None:
+    _, saved = with_checkpoints(epochs=2)
+    first, again = (fork(saved[1], epochs=5, **changes) for _ in range(2))
+    unchanged = fork(saved[1], epochs=5)
+    assert result_of(first) == result_of(again)
+    assert [epoch.epoch for epoch in first.history] == list(range(1, len(first.history) + 1))
+    assert len(first.history) > 2
+    if "early_stopping" not in changes:
+        assert first.history[2].weights_digest != unchanged.history[2].weights_digest
+    own: list[bytes] = []
+    fork(saved[1], epochs=5, checkpoint_callback=lambda _epoch, take: own.append(take().to_bytes()), **changes)
+    resumed = train(epochs=5, origins=[origin(own[0]), origin(saved[1], is_fork=True)], **changes)
+    assert result_of(resumed) == result_of(first)
+
+
+def test_early_stopping_of_a_fork_begins_again() -> None:
+    _, saved = with_checkpoints(early_stopping=STOPPING, optimizer=FAST, epochs=30)
+    stopped = len(saved)
+    forked = fork(saved[-1], early_stopping=STOPPING, optimizer=FAST, epochs=30)
+    assert len(forked.history) > stopped + 1
+    assert forked.best_epoch > stopped
+
+
+def test_the_checkpoints_of_a_fork_are_not_those_of_the_training_without_it() -> None:
+    _, saved = with_checkpoints(epochs=2)
+    own: list[bytes] = []
+    fork(saved[0], epochs=2, checkpoint_callback=lambda _epoch, take: own.append(take().to_bytes()))
+    recorder = Recorder()
+    train(epochs=2, origins=[origin(own[0])], recorder=recorder)
+    assert recorder.of(Resumed)[0].digest is None
+
+
+def test_a_fork_into_another_network_fails_and_says_what_differs() -> None:
+    _, saved = with_checkpoints("lstm", epochs=1)
+    with pytest.raises(TrainingFailedError, match="weight_ih_l0 is 16x4, now 12x4") as failed:
+        fork(saved[0], kind="gru", epochs=2)
+    assert failed.value.kind == "fork_does_not_fit"
+    assert failed.value.fix
+
+
+def test_a_fork_without_its_origin_is_no_training_from_the_start() -> None:
+    _, saved = with_checkpoints(epochs=1)
+    damaged = Origin(epoch=1, digest="a", read=lambda: from_bytes(saved[0][:-1]), is_fork=True)
+    with pytest.raises(TrainingFailedError, match="checkpoint of epoch 1") as failed:
+        train(epochs=2, origins=[damaged])
+    assert failed.value.kind == "fork_origin_lost"
 
 
 # --- bytes ---
@@ -307,19 +424,4 @@ def test_a_resumed_job_saves_the_same_model(kind: str, tmp_path: Path) -> None:
 
     saved: list[bytes] = []
     whole = job("whole", checkpoint_callback=lambda _epoch, take: saved.append(take().to_bytes()))
-    assert job("resumed", resume_from=saved[0]) == whole
-
-
-def test_a_damaged_checkpoint_is_refused_before_any_work(data: bytes, tmp_path: Path) -> None:
-    recorder = Recorder()
-    with pytest.raises(CheckpointError):
-        run.train(
-            make_specification(make_strategy()),
-            read_prices=reader(FRAMES),
-            output=tmp_path / "model",
-            capabilities=CPU,
-            progress_callback=recorder,
-            cancellation_token=Token(),
-            resume_from=data[:-1],
-        )
-    assert recorder.events == []
+    assert job("resumed", origins=[origin(saved[0])]) == whole

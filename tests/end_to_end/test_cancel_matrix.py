@@ -1,0 +1,126 @@
+"""A cancellation meets a job in every situation: each has its right answer, and the job ends once."""
+
+from __future__ import annotations
+
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from processes import children, standing_still
+from running_service import RunningService, wait_until
+from strategies import endless, short
+
+from ktrdr.jobs.codec import TERMINAL_TYPES
+
+KINDS = {"local": "worker", "host": "host-worker"}
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest, own_service: RunningService) -> str:
+    """A service with a short lease and one worker of a kind, which is warm."""
+    own_service.environment["KTRDR_LEASE_SECONDS"] = "2"
+    own_service.start("serve", "scheduler", KINDS[request.param])
+    own_service.import_samples()
+    own_service.wait_for(own_service.client.submit(short(1))["id"], "completed")
+    return request.param
+
+
+def job_process(service: RunningService, kind: str) -> int:
+    """The process that trains."""
+    (child,) = children(service.processes[KINDS[kind]].pid)
+    return child
+
+
+def start_endless_job(service: RunningService) -> str:
+    job_id = service.client.submit(endless())["id"]
+    wait_until(lambda: service.client.job(job_id)["progress"]["epoch"] >= 1)
+    return job_id
+
+
+def only_end(service: RunningService, job_id: str) -> dict[str, Any]:
+    """The last event of a job that has ended once."""
+    events = list(service.client.events(job_id))
+    ends = [event for event in events if event["type"] in TERMINAL_TYPES]
+    assert ends == events[-1:]
+    return dict(ends[0])
+
+
+def test_a_job_that_is_about_to_begin_stops_before_its_first_stage(own_service: RunningService, kind: str) -> None:
+    with standing_still(job_process(own_service, kind)):
+        job_id = own_service.client.submit(endless())["id"]
+        own_service.wait_for(job_id, "running")
+        assert own_service.client.cancel(job_id)["status"] == "cancelling"
+        if kind == "host":
+            time.sleep(0.5)  # the word has to reach the worker, which nothing outside can see
+    own_service.wait_for(job_id, "cancelled")
+    assert only_end(own_service, job_id)["data"]["outcome"] == "stopped"
+    assert not [event for event in own_service.client.events(job_id) if event["type"] == "EpochFinished"]
+
+
+def test_a_batch_that_never_ends_is_ended(own_service: RunningService, kind: str) -> None:
+    job_id = start_endless_job(own_service)
+    with standing_still(job_process(own_service, kind)):
+        own_service.client.cancel(job_id, reason="stuck")
+        own_service.wait_for(job_id, "cancelled", seconds=20)
+    assert only_end(own_service, job_id)["data"]["outcome"] == "killed"
+    # The worker has another process by now.
+    own_service.wait_for(own_service.client.submit(short(1))["id"], "completed")
+
+
+def test_a_job_whose_worker_is_being_stopped_ends_cancelled(own_service: RunningService, kind: str) -> None:
+    job_id = start_endless_job(own_service)
+    worker = own_service.processes.pop(KINDS[kind])
+    (child,) = children(worker.pid)
+    with standing_still(child):
+        worker.send_signal(signal.SIGTERM)
+        assert own_service.http.post(f"/jobs/{job_id}/cancel").status_code == 202
+    assert worker.wait(30) == 0
+    own_service.wait_for(job_id, "cancelled")
+    only_end(own_service, job_id)
+
+
+def test_a_job_on_a_dead_worker_ends_cancelled_once_its_lease_is_lost(own_service: RunningService, kind: str) -> None:
+    job_id = start_endless_job(own_service)
+    own_service.kill(KINDS[kind])
+    assert own_service.http.post(f"/jobs/{job_id}/cancel").status_code == 202
+    own_service.wait_for(job_id, "cancelled")
+    assert only_end(own_service, job_id)["data"]["outcome"] == "worker_lost"
+
+
+def test_asked_twice_a_running_job_stops_once_and_an_ended_one_says_so(own_service: RunningService, kind: str) -> None:
+    del kind
+    job_id = start_endless_job(own_service)
+    with ThreadPoolExecutor(8) as clients:
+        codes = list(clients.map(lambda _: own_service.http.post(f"/jobs/{job_id}/cancel").status_code, range(8)))
+    assert set(codes) <= {202, 409}
+    assert 202 in codes
+    own_service.wait_for(job_id, "cancelled")
+    refused = own_service.http.post(f"/jobs/{job_id}/cancel")
+    assert (refused.status_code, refused.json()["detail"]) == (
+        409,
+        f"job {job_id} is already cancelled, so nothing more can happen to it",
+    )
+    only_end(own_service, job_id)
+
+
+def test_a_thousand_cancellations_at_once_are_all_honoured(own_service: RunningService) -> None:
+    own_service.start("serve", "worker", "host-worker", "scheduler")
+    own_service.import_samples()
+    with ThreadPoolExecutor(16) as clients:
+        submissions = clients.map(
+            lambda seed: own_service.http.post("/jobs", json={"strategy": endless(), "seed": seed}).json()["id"],
+            range(1000),
+        )
+        job_ids = list(submissions)
+        codes = list(clients.map(lambda job_id: own_service.http.post(f"/jobs/{job_id}/cancel").status_code, job_ids))
+    assert set(codes) <= {200, 202}
+    wait_until(lambda: own_service.client.ready()["jobs"] == {"cancelled": 1000})
+    events = [
+        event
+        for after in range(0, own_service.client.ready()["position"], 500)
+        for event in own_service.http.get("/events", params={"after": after, "limit": 500}).json()["events"]
+    ]
+    ends = [event["job_id"] for event in events if event["type"] in TERMINAL_TYPES]
+    assert sorted(ends) == sorted(job_ids)

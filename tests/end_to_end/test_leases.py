@@ -1,0 +1,74 @@
+"""Who holds a job, and who does not any more: zombies, slow batches, workers that die."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+from processes import children, go_on, standing_still
+from running_service import RunningService, wait_until
+from strategies import short
+
+KINDS = {"local": "worker", "host": "host-worker"}
+
+
+@pytest.fixture(params=KINDS)
+def part(request: pytest.FixtureRequest, own_service: RunningService) -> str:
+    """A service whose leases last two seconds, with one worker of a kind."""
+    own_service.environment["KTRDR_LEASE_SECONDS"] = "2"
+    own_service.start("serve", "scheduler", KINDS[request.param])
+    own_service.import_samples()
+    return KINDS[request.param]
+
+
+@pytest.fixture
+def zombies() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes that the test has taken from the service, to be ended with it."""
+    taken: list[subprocess.Popen[bytes]] = []
+    yield taken
+    for process in taken:
+        go_on(process.pid)
+        process.kill()
+        process.wait()
+
+
+def submit_short_job(service: RunningService) -> str:
+    """A training of a few seconds."""
+    return service.client.submit(short(150), symbols=["AAPL"], seed=3)["id"]
+
+
+def test_a_zombie_cannot_write_and_its_job_completes_elsewhere_once(
+    own_service: RunningService, part: str, zombies: list[subprocess.Popen[bytes]]
+) -> None:
+    job_id = submit_short_job(own_service)
+    wait_until(lambda: own_service.client.job(job_id)["progress"]["epoch"] >= 2)
+    first = own_service.client.job(job_id)["worker"]
+    zombies.append(own_service.processes.pop(part))
+    zombies[0].send_signal(signal.SIGSTOP)  # its child trains on meanwhile
+    own_service.start(part)
+    second = wait_until(lambda: {own_service.client.job(job_id)["worker"]} - {None, first}).pop()
+    zombies[0].send_signal(signal.SIGCONT)
+    job = own_service.wait_for(job_id, "completed")
+    events = list(own_service.client.events(job_id))
+    requeued = next(event["version"] for event in events if event["type"] == "JobRequeued")
+    assert {event["actor"] for event in events if event["version"] > requeued} == {f"worker:{second}"}
+    assert [event["type"] for event in events].count("JobCompleted") == 1
+    # What was begun twice is what would have been done once.
+    undisturbed = own_service.wait_for(
+        own_service.client.submit(short(150), symbols=["AAPL"], seed=3)["id"], "completed"
+    )
+    assert undisturbed["result"] == job["result"]
+    assert zombies[0].poll() is None  # it found out, and would work again
+
+
+def test_a_batch_that_takes_longer_than_the_lease_loses_nothing(own_service: RunningService, part: str) -> None:
+    job_id = submit_short_job(own_service)
+    wait_until(lambda: own_service.client.job(job_id)["progress"]["epoch"] >= 2)
+    (child,) = children(own_service.processes[part].pid)
+    with standing_still(child):
+        time.sleep(6)  # three times the lease
+    assert own_service.wait_for(job_id, "completed")["attempt"] == 1
+    assert "LeaseExpired" not in [event["type"] for event in own_service.client.events(job_id)]

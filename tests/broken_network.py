@@ -119,6 +119,7 @@ class BrokenNetwork:
             self._flowing.set()
 
     async def _cut(self) -> None:
+        await asyncio.sleep(0)  # one that was accepted a moment ago has begun after this
         connections = list(self._open)
         for connection in connections:
             connection.cancel()
@@ -139,9 +140,9 @@ class BrokenNetwork:
             for one in writers:
                 _reset(one)
         finally:
-            self._open.discard(connection)
             for one in writers:
-                one.close()
+                await _close(one)
+            self._open.discard(connection)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_answer: bool) -> None:
         while piece := await reader.read(_PIECE_BYTES):
@@ -162,6 +163,16 @@ def _bound_socket(port: int) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind((_HOST, port))
     return bound
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    """Returns once the socket is closed; at once if what is left in it goes nowhere and the task is cancelled."""
+    writer.close()
+    try:
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+    except asyncio.CancelledError:
+        writer.transport.abort()
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

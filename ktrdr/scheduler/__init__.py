@@ -15,6 +15,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from ktrdr.scheduler.sweep import Sweep
 from ktrdr.store import Store
 from ktrdr.store.checkpoints import Retention
+from ktrdr.store.stopped_writer import StoppedWriters
 
 #: With a lease of 15 s, a lost worker's job is queued again within 17 s.
 SWEEP_SECONDS = 1.0
@@ -44,7 +45,9 @@ def run_scheduler(store: Store) -> None:
     )
     alarms.start()
     # APScheduler goes by the wall clock: set back by an hour, it rings an hour late, and no lease may wait so long.
+    stopped_writers = StoppedWriters(store.engine.url.database)
     while not stopping.wait(SWEEP_SECONDS):
+        stopped_writers.end_stopped(time.monotonic())
         sweep(time.monotonic())
     alarms.shutdown()
     for connection in (reader, files_reader, log):

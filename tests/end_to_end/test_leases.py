@@ -6,11 +6,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from processes import children, go_on, standing_still
 from running_service import RunningService, wait_until
 from strategies import short
+
+from ktrdr.store import open_store
 
 KINDS = {"local": "worker", "host": "host-worker"}
 
@@ -40,6 +43,18 @@ def submit_short_job(service: RunningService) -> str:
     return service.client.submit(short(150), symbols=["AAPL"], seed=3)["id"]
 
 
+def stop_between_writes(process: subprocess.Popen[bytes], service: RunningService) -> None:
+    """Stops a process, but not while it holds the database's lock: that one is ended (test_stopped_writer.py)."""
+    log = open_store(service.home).open_log()
+    while True:
+        process.send_signal(signal.SIGSTOP)
+        with suppress(AssertionError):
+            wait_until(lambda: log.try_write_all([lambda _: None]), seconds=0.5)
+            break
+        process.send_signal(signal.SIGCONT)
+    log.close()
+
+
 def test_a_zombie_cannot_write_and_its_job_completes_elsewhere_once(
     own_service: RunningService, part: str, zombies: list[subprocess.Popen[bytes]]
 ) -> None:
@@ -47,7 +62,7 @@ def test_a_zombie_cannot_write_and_its_job_completes_elsewhere_once(
     wait_until(lambda: own_service.client.job(job_id)["progress"]["epoch"] >= 2)
     first = own_service.client.job(job_id)["worker"]
     zombies.append(own_service.processes.pop(part))
-    zombies[0].send_signal(signal.SIGSTOP)  # its child trains on meanwhile
+    stop_between_writes(zombies[0], own_service)  # its child trains on meanwhile
     own_service.start(part)
     second = wait_until(lambda: {own_service.client.job(job_id)["worker"]} - {None, first}).pop()
     zombies[0].send_signal(signal.SIGCONT)

@@ -202,8 +202,12 @@ class Damage:
                 go_on(pid)
             self._frozen.difference_update(pids)
             self._broken.discard(name)
+            if self._service.processes[name].poll() == -signal.SIGKILL:
+                # It stood still in the middle of a write, and the scheduler freed the database.
+                self.done["a frozen writer was ended"] += 1
+                self._start(name)
 
-        self._later(0.3, 6.0, thaw)
+        self._later(0.3, 7.0, thaw)
         return what
 
     def _break_network(self) -> str | None:

@@ -6,7 +6,7 @@ Every call may be repeated, and is, until it is answered; each raises LeaseLostE
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from host_worker.connection import Connection, GivenUp, GivenUpError
 from host_worker.outbox import Batch
 from ktrdr.jobs.codec import event_data
 from ktrdr.jobs.events import CancelOutcome, JobCompleted, JobFailed
+from ktrdr.jobs.workers import Beat
 
 #: The service takes this much of a file at once.
 CHUNK_BYTES = 8 * 1024 * 1024
@@ -36,6 +37,13 @@ class Worker:
             "capabilities": dict(self.capabilities),
             "numeric_profile": dict(self.numeric_profile),
         }
+
+
+def beat(connection: Connection, said: Beat, *, given_up: GivenUp) -> float:
+    """Says that a worker lives, and as what; gives the seconds until the next word is due."""
+    body = {name: value for name, value in asdict(said).items() if name not in ("name", "kind")}
+    answer = connection.request("PUT", f"/workers/{said.name}", json=body, given_up=given_up)
+    return float(answer.json()["lease_seconds"]) / 3
 
 
 def claim(

@@ -9,7 +9,6 @@ import logging
 import os
 import shutil
 import signal
-import socket
 import sys
 import threading
 import time
@@ -20,16 +19,20 @@ from types import FrameType
 
 from host_worker.cache import Cache
 from host_worker.connection import Connection, GivenUpError, RefusedError
-from host_worker.heart import Heart
+from host_worker.lease import beat
 from host_worker.orchestrator import HostTrainingOrchestrator
 from host_worker.stopping import END_SECONDS, Stopping
 from ktrdr.disk import FolderUnusableError, require_folder
+from ktrdr.jobs.workers import Beat, WorkerState
 from ktrdr.settings import SETTINGS, read_settings
+from ktrdr.worker.presence import Presence, first_beat
 
 logger = logging.getLogger(__name__)
 
 #: What the job processes import, and only the extra `host` brings along.
 NEEDED = ("numpy", "pandas", "safetensors", "talib", "torch", "yaml")
+#: A farewell that gets no answer is left unsaid.
+FAREWELL_SECONDS = 1.0
 _TOKEN = SETTINGS["token"]
 
 
@@ -90,16 +93,21 @@ def run_host_worker(url: str, token: str | None, cache: Path, cache_bytes: int, 
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    name = f"{socket.gethostname()}-{os.getpid()}"
     connection = Connection(url, token)
-    heart = Heart(connection, name, slots, stopping)
-    logger.info("host worker %s asks %s for jobs", name, url)
+    first = first_beat("host", slots)
+
+    def tell(said: Beat) -> float:
+        return beat(connection, said, given_up=lambda: stopping.lasts_for(FAREWELL_SECONDS))
+
+    logger.info("host worker %s asks %s for jobs", first.name, url)
     try:
-        heart.start()
+        tell(first)
     except RefusedError as error:
         raise SystemExit(f"error: the service at {url} does not take this worker: {error}") from None
     except GivenUpError:
         return  # stopped before the service was there
+    presence = Presence(first, tell)
+    presence.start()
     with _own_folder(cache / "attempts") as folder:
         files = Cache(cache / "files", cache_bytes)
         for _ in range(slots):
@@ -108,9 +116,9 @@ def run_host_worker(url: str, token: str | None, cache: Path, cache_bytes: int, 
                     connection=connection,
                     cache=files,
                     folder=folder,
-                    name=name,
+                    name=first.name,
                     stopping=stopping,
-                    on_ready=heart.ready,
+                    on_ready=lambda ready: presence.change(WorkerState.ALIVE, ready.capabilities),
                 )
             )
         # A slot whose request hangs in a dead network may be left behind.
@@ -118,11 +126,11 @@ def run_host_worker(url: str, token: str | None, cache: Path, cache_bytes: int, 
         for thread in threads:
             thread.start()
         stopping.event.wait()
-        heart.drain()
+        presence.change(WorkerState.DRAINING)  # the service then ends the claims that wait
         ends_at = time.monotonic() + END_SECONDS
         for thread in threads:
             thread.join(max(0.0, ends_at - time.monotonic()))
-        heart.stop()
+        presence.end(FAREWELL_SECONDS)
 
 
 @contextmanager

@@ -6,18 +6,42 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
 from ktrdr import sample
+from ktrdr.api.heavy import ImportedSeries, import_prices
 from ktrdr.cli.parts import free_port
 from ktrdr.client import Client
+from ktrdr.files import Prices
+from ktrdr.store import open_store
+from ktrdr.store.catalogue import put_dataset
 
 PATIENCE_SECONDS = 60.0
+
+
+@cache
+def _samples() -> list[tuple[bytes, ImportedSeries]]:
+    with tempfile.TemporaryDirectory() as name:
+        prices = Prices(Path(name))
+        read = import_prices(
+            sample.prices(),
+            Path(name),
+            filename="prices.csv.gz",
+            symbol=None,
+            timeframe=None,
+            timezone="UTC",
+            date_format=None,
+            adjust=False,
+        )
+        return [(prices.path(series.digest).read_bytes(), series) for series in read.series]
 
 
 def wait_until(condition: Callable[[], Any], *, seconds: float = PATIENCE_SECONDS) -> Any:
@@ -85,7 +109,16 @@ class RunningService:
         self.stop(part, signal.SIGKILL)
 
     def import_samples(self) -> None:
-        self.client.import_prices(sample.prices(), filename="prices.csv.gz")
+        """The sample prices, as an import over HTTP stores them, without a process that has to load pandas for it."""
+        if self.prefix:  # the home may be in another world than this process
+            self.client.import_prices(sample.prices(), filename="prices.csv.gz")
+            return
+        store = open_store(self.home)
+        log = store.open_log()
+        for data, dataset in _samples():
+            store.prices.add(data)
+            log.write(lambda transaction, dataset=dataset: put_dataset(transaction, **asdict(dataset)))  # type: ignore[misc]
+        log.close()
 
     def wait_for(self, job_id: str, *statuses: str, seconds: float = PATIENCE_SECONDS) -> Mapping[str, Any]:
         """The job, once it has one of the statuses (or, without any, has ended)."""

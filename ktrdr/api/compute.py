@@ -1,6 +1,6 @@
 """Work that needs pandas or torch, in a process of its own: the API stays small and answers meanwhile.
 
-Imports the standard library only; the functions of `ktrdr.api.heavy` are imported over there.
+Imports the standard library; the functions of `ktrdr.api.heavy` are imported over there.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import ParamSpec, TypeVar
 
+from ktrdr.orphans import end_with_parent
 from ktrdr.problems import unavailable
 
 Parameters = ParamSpec("Parameters")
@@ -30,7 +31,9 @@ class Compute:
         """Calls a module-level function there. Raises what it raises, and the problem `unavailable` if it dies."""
         if self._pool is None:
             # Forking a process with threads and open databases is not safe; a fresh one is.
-            self._pool = ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn"))
+            self._pool = ProcessPoolExecutor(
+                max_workers=1, mp_context=multiprocessing.get_context("spawn"), initializer=end_with_parent
+            )
         pool = self._pool
         try:
             return await asyncio.wrap_future(pool.submit(function, *args, **kwargs))

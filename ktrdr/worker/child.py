@@ -7,7 +7,6 @@ at a time, because two trainings in one process would share torch's random gener
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import logging
 import signal
@@ -20,6 +19,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from ktrdr.orphans import end_with_parent
 from ktrdr.training.progress import (
     BatchFinished,
     CancellationToken,
@@ -38,7 +38,6 @@ logger = logging.getLogger(__name__)
 
 #: The log holds at most one progress event of a batch per this time.
 BATCH_SECONDS = 0.3
-_PR_SET_PDEATHSIG = 1
 #: Halfway from what a process usually has (0) to the certain first victim (1000).
 _OOM_SCORE = 500
 
@@ -94,7 +93,7 @@ def run_child(make_look: Callable[[Train, Connection], RequestLook]) -> None:
 
     `make_look` gives the way to see a cancellation of a job, which differs between local and host workers.
     """
-    _end_with_parent()
+    end_with_parent()
     _go_first_when_memory_ends()
     stop = StopSignal()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the worker decides what it means
@@ -203,12 +202,6 @@ def _run(job: Train, tell: Callable[[Progress], None], token: CancellationToken,
         epochs_trained=result.epochs_trained,
         best_epoch=result.best_epoch,
     )
-
-
-def _end_with_parent() -> None:
-    """Lets the kernel end this process when the worker dies (prctl(2), Linux): an orphan would train for nobody."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _go_first_when_memory_ends() -> None:

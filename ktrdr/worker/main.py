@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
-import socket
 import threading
 from functools import partial
 from types import FrameType
 
-from ktrdr import __version__
 from ktrdr.jobs.workers import Beat, WorkerState
 from ktrdr.settings import Settings
 from ktrdr.store import Store, workers
 from ktrdr.worker.local import LocalTrainingOrchestrator
 from ktrdr.worker.messages import Ready
-from ktrdr.worker.presence import Presence
+from ktrdr.worker.presence import Presence, first_beat
 
 logger = logging.getLogger(__name__)
 
@@ -25,22 +22,13 @@ def run_worker(store: Store, settings: Settings) -> bool:
     """Works until SIGTERM or SIGINT; running jobs are then given back to the queue. False if a slot broke."""
     stopping, broken = threading.Event(), threading.Event()
     log = store.open_log()
-    host = socket.gethostname()
-    name = f"{host}-{os.getpid()}"
-    presence = Presence(
-        Beat(
-            name=name,
-            kind="local",
-            state=WorkerState.STARTING,
-            host=host,
-            pid=os.getpid(),
-            version=__version__,
-            slots=settings.slots,
-            capabilities={},
-        ),
-        lambda said: log.write(partial(workers.beat, said=said)),
-        store.lease_seconds / 3,
-    )
+    first = first_beat("local", settings.slots)
+
+    def tell(said: Beat) -> float:
+        log.write(partial(workers.beat, said=said))
+        return store.lease_seconds / 3
+
+    presence = Presence(first, tell)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         stopping.set()
@@ -52,7 +40,7 @@ def run_worker(store: Store, settings: Settings) -> bool:
 
     def run_slot(number: int) -> None:
         try:
-            LocalTrainingOrchestrator(store, log, name, stopping, is_ready).run()
+            LocalTrainingOrchestrator(store, log, first.name, stopping, is_ready).run()
         except Exception:
             # The disk, the database or this program: whoever started the worker starts it again, and leases expire.
             logger.exception("slot %d of the worker broke", number)

@@ -18,7 +18,8 @@ from simulation.mutants import MUTANTS
 from simulation.run import main
 from simulation.service import simulate
 
-SEEDS, CHUNK = 10_000, 500
+#: As many as a test run has time for; `.ci/run` goes through 10,000.
+SEEDS, CHUNK = 2_000, 250
 #: Every planted fault must be found within so many seeds.
 SEEDS_PER_MUTANT = 600
 SEEDS_IN_STORE, STORE_CHUNK = 200, 20

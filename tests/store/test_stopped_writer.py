@@ -5,8 +5,10 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from running_service import wait_until
 from store_steps import submit
 
 from ktrdr.store import Log, Store
@@ -49,6 +51,7 @@ def end(process: subprocess.Popen[str]) -> int:
 def test_a_stopped_writer_is_ended_after_a_while_and_its_transaction_undone(store: Store, log: Log) -> None:
     stopped = StoppedWriters(store.engine.url.database)
     process = start_writing(store, "stop")
+    wait_until(lambda: Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
     stopped.end_stopped(100.0)
     stopped.end_stopped(100.0 + PATIENCE_SECONDS - 0.1)
     with pytest.raises(subprocess.TimeoutExpired):

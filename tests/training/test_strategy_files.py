@@ -13,7 +13,7 @@ import mintalib.samples
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from schema_walk import Language
@@ -140,6 +140,8 @@ def test_a_file_written_out_with_its_defaults_means_the_same(name: str) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.text(max_size=12), st.text(st.characters(codec="ascii"), max_size=12))
+@example("\x85", "line ends of YAML alone")
+@example("\u2028\u2029\ufeff", "")
 def test_any_text_survives_being_written_out(description: str, hypothesis: str) -> None:
     document: Any = read_text(TEXTS["minimal.yaml"])
     with suppress(InvalidInputError):  # some characters have no place in a file

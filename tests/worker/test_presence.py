@@ -20,14 +20,16 @@ FOR_EVER = 3600.0
 class Listener:
     """Hears the beats; may be deaf to some of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, every_seconds: float = FOR_EVER) -> None:
         self._heard: SimpleQueue[Beat] = SimpleQueue()
         self.is_deaf = False
+        self.every_seconds = every_seconds
 
-    def __call__(self, said: Beat) -> None:
+    def __call__(self, said: Beat) -> float:
         self._heard.put(said)
         if self.is_deaf:
             raise OSError("no way")
+        return self.every_seconds
 
     def next(self) -> Beat:
         return self._heard.get(timeout=20)
@@ -38,7 +40,7 @@ class Listener:
 
 def test_each_change_is_told_at_once() -> None:
     listener = Listener()
-    presence = Presence(FIRST, listener, FOR_EVER)
+    presence = Presence(FIRST, listener)
     presence.start()
     assert listener.next() == FIRST
     presence.change(WorkerState.ALIVE, CPU)
@@ -53,7 +55,7 @@ def test_each_change_is_told_at_once() -> None:
 
 def test_what_is_not_new_is_not_told_again_and_no_state_comes_back() -> None:
     listener = Listener()
-    presence = Presence(FIRST, listener, FOR_EVER)
+    presence = Presence(FIRST, listener)
     presence.start()
     presence.change(WorkerState.ALIVE, CPU)
     presence.change(WorkerState.ALIVE, CPU)  # another slot
@@ -66,17 +68,17 @@ def test_what_is_not_new_is_not_told_again_and_no_state_comes_back() -> None:
 
 
 def test_without_any_change_it_beats_on() -> None:
-    listener = Listener()
-    presence = Presence(FIRST, listener, 0.01)
+    listener = Listener(0.01)
+    presence = Presence(FIRST, listener)
     presence.start()
     assert [listener.next() for _ in range(5)] == [FIRST] * 5
     presence.end()
 
 
 def test_a_beat_that_fails_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    listener = Listener()
+    listener = Listener(0.01)
     listener.is_deaf = True
-    presence = Presence(FIRST, listener, 0.01)
+    presence = Presence(FIRST, listener)
     presence.start()
     assert [listener.next() for _ in range(3)] == [FIRST] * 3
     assert "the worker could not say that it is starting: no way" in caplog.text

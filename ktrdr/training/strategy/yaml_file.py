@@ -16,6 +16,8 @@ from ktrdr.training.strategy.model import TIMEFRAMES, Strategy
 
 #: Text that every version of YAML reads as text without quotes.
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:[.^=-][A-Za-z0-9_]+)*")
+#: Control characters, and what YAML takes for the end of a line although JSON does not.
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
 _WORDS = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
 _MARK = "  # default"
 
@@ -88,4 +90,4 @@ def _scalar(value: object) -> str:
         return value
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
         return value
-    return json.dumps(value, ensure_ascii=False)
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))

@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from queue import Empty, SimpleQueue
@@ -47,6 +48,8 @@ class Presence:
         self._said = said
         self._tell_of = tell
         self._every_seconds = FIRST_SECONDS
+        #: By the steady clock: slots may say that they are ready all the time, and must not put the beat off by that.
+        self._due_at = 0.0
         #: New states, each with the capabilities if they are known now. A signal handler may put one there too.
         self._changes: SimpleQueue[tuple[WorkerState, Json | None]] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
@@ -67,7 +70,7 @@ class Presence:
         self._tell()
         while self._said.state is not WorkerState.STOPPED:
             try:
-                state, capabilities = self._changes.get(timeout=self._every_seconds)
+                state, capabilities = self._changes.get(timeout=max(0.0, self._due_at - time.monotonic()))
             except Empty:
                 self._tell()
                 continue
@@ -84,3 +87,4 @@ class Presence:
             self._every_seconds = self._tell_of(self._said)
         except Exception as error:  # whatever it is, the next beat may get through
             logger.warning("the worker could not say that it is %s: %s", self._said.state, error)
+        self._due_at = time.monotonic() + self._every_seconds

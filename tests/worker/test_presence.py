@@ -6,6 +6,7 @@ from dataclasses import replace
 from queue import SimpleQueue
 
 import pytest
+from running_service import wait_until
 
 from ktrdr.jobs.workers import Beat, WorkerState
 from ktrdr.worker.presence import Presence
@@ -30,6 +31,10 @@ class Listener:
         if self.is_deaf:
             raise OSError("no way")
         return self.every_seconds
+
+    @property
+    def count(self) -> int:
+        return self._heard.qsize()
 
     def next(self) -> Beat:
         return self._heard.get(timeout=20)
@@ -82,4 +87,18 @@ def test_a_beat_that_fails_ends_nothing(caplog: pytest.LogCaptureFixture) -> Non
     presence.start()
     assert [listener.next() for _ in range(3)] == [FIRST] * 3
     assert "the worker could not say that it is starting: no way" in caplog.text
+    presence.end()
+
+
+def test_what_is_said_again_and_again_does_not_put_off_the_beat() -> None:
+    listener = Listener(0.05)
+    presence = Presence(FIRST, listener)
+    presence.start()
+    presence.change(WorkerState.ALIVE, CPU)
+
+    def has_beaten() -> bool:
+        presence.change(WorkerState.ALIVE, CPU)  # an idle slot says so four times a second
+        return listener.count >= 5
+
+    wait_until(has_beaten)
     presence.end()

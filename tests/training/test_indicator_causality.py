@@ -115,6 +115,13 @@ def test_every_output_is_known_from_the_end_of_the_warm_up_on_and_not_before(typ
     assert known[first:].all()
 
 
+def test_a_channel_without_width_makes_nothing_known_before_the_warm_up_is_over() -> None:
+    params = {"bb_period": 4, "bb_multiplier": 1.0, "kc_period": 2, "kc_multiplier": 5e-324, "source": "open"}
+    (column,) = compute(Indicator(id="x", type="squeezeintensity", params=params, data_source=None), walk(3)).values()
+    assert np.isnan(column[:3]).all()
+    assert np.isfinite(column[3:]).all()
+
+
 @pytest.mark.parametrize(
     ("type", "params", "warm_up"),
     [

@@ -46,7 +46,7 @@ def lagged(values: Array, bars: int) -> Array:
 
 
 def divided(numerator: Array, denominator: Array, otherwise: float) -> Array:
-    """The quotient, and `otherwise` where the denominator is 0."""
+    """The quotient, and `otherwise` where the denominator is 0; what is not known yet stays unknown."""
     result = np.full_like(numerator, otherwise)
-    np.divide(numerator, denominator, out=result, where=denominator != 0.0)
+    np.divide(numerator, denominator, out=result, where=(denominator != 0.0) | np.isnan(numerator))
     return result

@@ -1,8 +1,8 @@
 """The one way to write: a transaction that appends events and carries their projections along.
 
 Imports jobs and the store's own parts. Every write of every process goes through `Log.write`: `BEGIN IMMEDIATE`, the
-operation, `COMMIT` with `synchronous=FULL`, then the doorbell. Operations only read and append; nothing is computed
-inside a transaction that could be computed before it.
+operation, the Merkle tree over what it appended, `COMMIT` with `synchronous=FULL`, then the doorbell. Operations only
+read and append; nothing is computed inside a transaction that could be computed before it.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from sqlalchemy import Engine
 from ktrdr.clock import Clock, system_clock, to_instant
 from ktrdr.jobs.codec import encode, leaf_hash
 from ktrdr.jobs.events import Instant, JobEvent, JobId, Position, Recorded
+from ktrdr.jobs.merkle import Edge
 from ktrdr.jobs.refusals import StaleVersionError
 from ktrdr.jobs.state import JobState, evolve, no_job, state_from_data
 from ktrdr.store.database import try_begin_write, turn_pauses, unwritable
 from ktrdr.store.doorbell import Doorbell
 from ktrdr.store.projections import project
 from ktrdr.store.statements import Prepared, Statements
+from ktrdr.store.tree import TILE_LEVELS
 
 Result = TypeVar("Result")
 
@@ -38,8 +40,8 @@ class Transaction:
         #: True once anything was written, so that a refused operation is known to have left nothing behind.
         self.has_written = False
         self._deferred: dict[Prepared, list[Mapping[str, Any]]] = {}
-        last: tuple[int, str] = statements.last_event.run(cursor).fetchone() or (0, "")
-        self._position, last_at = last
+        self._position, last_at, edge = statements.tree.run(cursor).fetchone()
+        self._edge = Edge(self._position, edge)
         # A clock that was set back would make the log's order and its times disagree: hold the last time instead.
         self.now: Instant = max(to_instant(clock()), Instant(last_at))
 
@@ -91,9 +93,21 @@ class Transaction:
         self._deferred.setdefault(statement, []).append(values)
 
     def flush(self) -> None:
-        """Runs what was deferred."""
+        """Runs what was deferred, and brings the tree to what was appended."""
+        if self._edge.size < self._position:
+            self._grow_tree()
         for statement, rows in self._deferred.items():
             statement.run_all(self.cursor, rows)
+
+    def _grow_tree(self) -> None:
+        for row in self._deferred[self.statements.insert_event]:
+            for level, node in enumerate(self._edge.append(row["leaf_hash"]), start=1):
+                if level % TILE_LEVELS == 0:
+                    index = (self._edge.size >> level) - 1
+                    self.defer(self.statements.insert_tree_node, level=level, index=index, hash=node)
+        self.statements.update_tree.run(
+            self.cursor, new_size=self._edge.size, new_time=self.now, new_edge=bytes(self._edge)
+        )
 
     def _insert(self, recorded: Recorded) -> None:
         event = recorded.event

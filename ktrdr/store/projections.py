@@ -35,6 +35,7 @@ def project(transaction: Transaction, before: JobState, after: JobState, recorde
             id=after.job_id,
             expected=before.version,
             version=after.version,
+            position=after.position,
             status=after.status,
             waits_for=waits_for(after),
             state=state_text(after),
@@ -64,6 +65,7 @@ def job_row(first: Recorded, state: JobState) -> dict[str, Any]:
     return {
         "job_id": first.job_id,
         "version": state.version,
+        "position": state.position,
         "status": str(state.status),
         "waits_for": waits_for(state),
         "share": state.share,

@@ -30,7 +30,7 @@ metadata = MetaData(
     }
 )
 
-#: The truth. Rows are only ever added.
+#: The truth. Rows are only ever added; of progress events of ended jobs the data may be emptied, once it is archived.
 events = Table(
     "events",
     metadata,
@@ -43,7 +43,8 @@ events = Table(
     Column("recorded_at", Text, nullable=False),
     #: RFC 6962 leaf hash of the canonical envelope, 32 bytes.
     Column("leaf_hash", LargeBinary, nullable=False),
-    #: Canonical JSON (RFC 8785). The last column: to read what stands behind it SQLite goes through all of its pages.
+    #: Canonical JSON (RFC 8785), or empty where it was pruned. The last column: to read what stands behind it SQLite
+    #: goes through all of its pages.
     Column("data", Text, nullable=False),
     UniqueConstraint("job_id", "version"),
     CheckConstraint("version > 0", name="version_positive"),
@@ -63,6 +64,41 @@ events = Table(
     ),
 )
 
+#: The Merkle tree over the leaf hashes (`ktrdr.jobs.merkle`), as of the newest event. One row.
+tree = Table(
+    "tree",
+    metadata,
+    #: The log's name in checkpoints, made with the database.
+    Column("origin", Text, primary_key=True),
+    #: Leaves: the position of the newest event.
+    Column("size", Integer, nullable=False),
+    #: When the newest event was recorded; empty in an empty log.
+    Column("recorded_at", Text, nullable=False),
+    #: The right edge (`Edge`): the root and the next append need nothing else.
+    Column("edge", LargeBinary, nullable=False),
+)
+
+#: Hashes of complete subtrees of 256, 65,536, … leaves, from which any proof is made with few reads.
+tree_nodes = Table(
+    "tree_nodes",
+    metadata,
+    Column("level", Integer, nullable=False),
+    Column("index", Integer, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("level", "index"),
+    sqlite_with_rowid=False,
+)
+
+#: The signed checkpoints of the log (C2SP tlog-checkpoint), by the size of the tree that they sign.
+log_checkpoints = Table(
+    "log_checkpoints",
+    metadata,
+    Column("size", Integer, primary_key=True, autoincrement=False),
+    #: The signed note, cosignatures of witnesses included.
+    Column("note", Text, nullable=False),
+    Column("signed_at", Text, nullable=False),
+)
+
 #: One row per job: its folded state, and the columns that lists filter and sort by.
 jobs = Table(
     "jobs",
@@ -72,6 +108,8 @@ jobs = Table(
     Column("submitted_position", Integer, primary_key=True, autoincrement=False),
     Column("job_id", Text, nullable=False, unique=True),
     Column("version", Integer, nullable=False),
+    #: Of the newest event: up to here the row is the job's state at every later position too.
+    Column("position", Integer, nullable=False),
     Column("status", Text, nullable=False),
     #: What a queued job waits for (`ktrdr.jobs.queue.waiting_class`); NULL once it does not wait. (With a condition on
     #: `status` instead, SQLite prefers the index by status and sorts the whole queue for each claim.)
@@ -92,6 +130,14 @@ jobs = Table(
         postgresql_where=text("waits_for IS NOT NULL"),
     ),
     Index("jobs_by_status", "status", "submitted_position"),
+    #: Which jobs have ended since a position; written once per job.
+    Index(
+        "jobs_ended",
+        "position",
+        "submitted_position",
+        sqlite_where=text("status IN ('completed', 'failed', 'cancelled')"),
+        postgresql_where=text("status IN ('completed', 'failed', 'cancelled')"),
+    ),
     Index(
         "jobs_by_idempotency_key",
         "idempotency_key",
@@ -99,6 +145,19 @@ jobs = Table(
         sqlite_where=text("idempotency_key IS NOT NULL"),
         postgresql_where=text("idempotency_key IS NOT NULL"),
     ),
+)
+
+#: States of jobs at some of their versions, so that the state at any position is a short fold away.
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("job_id", Text, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+    #: `JobState` as JSON.
+    Column("state", Text, nullable=False),
+    PrimaryKeyConstraint("job_id", "position"),
+    sqlite_with_rowid=False,
 )
 
 #: What else a job can be found by: `strategy:trend_follower`, `symbol:AAPL`, `label:desk=rates`.

@@ -25,7 +25,19 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import ClauseElement
 
-from ktrdr.store.schema import datasets, events, job_terms, jobs, leases, service_settings, strategies, workers
+from ktrdr.store.schema import (
+    datasets,
+    events,
+    job_terms,
+    jobs,
+    leases,
+    service_settings,
+    snapshots,
+    strategies,
+    tree,
+    tree_nodes,
+    workers,
+)
 
 # Inside the text rather than bound: SQLite uses a partial index only if it can see that the index's condition holds,
 # and a bound limit makes it slower (measured 7 instead of 2 µs for the newest event by itself, 30 instead of 7 within a
@@ -84,9 +96,14 @@ class Statements:
         self._prepare_workers(prepare)
         job: BindParameter[str] = bindparam("job_id")
         self.insert_event = prepare(insert(events))
-        self.last_event = prepare(
-            select(events.c.position, events.c.recorded_at).order_by(events.c.position.desc()).limit(_ONE)
+        self.tree = prepare(select(tree.c.size, tree.c.recorded_at, tree.c.edge))
+        self.update_tree = prepare(
+            update(tree).values(
+                size=bindparam("new_size"), recorded_at=bindparam("new_time"), edge=bindparam("new_edge")
+            )
         )
+        self.insert_tree_node = prepare(insert(tree_nodes))
+        self.insert_snapshot = prepare(insert(snapshots))
         self.recorded_at = prepare(select(events.c.recorded_at).where(events.c.position == bindparam("position")))
         self.last_position = prepare(select(func.coalesce(func.max(events.c.position), 0)))
         self.cancellation = prepare(
@@ -98,6 +115,7 @@ class Statements:
             .where(jobs.c.job_id == bindparam("id"), jobs.c.version == bindparam("expected"))
             .values(
                 version=bindparam("version"),
+                position=bindparam("position"),
                 status=bindparam("status"),
                 waits_for=bindparam("waits_for"),
                 state=bindparam("state"),

@@ -7,9 +7,18 @@ revision = "0001"
 down_revision = None
 
 TERMINAL = "type IN ('JobCompleted', 'JobFailed', 'JobCancelled')"
+ENDED = "status IN ('completed', 'failed', 'cancelled')"
+
+#: Pruning keeps all of an event but its data, and only what a job has said of its progress can be pruned.
+UNCHANGED = ("position", "job_id", "version", "type", "schema", "actor", "recorded_at", "leaf_hash")
+PRUNED = (
+    "NEW.data = '' AND OLD.type IN ('StageStarted', 'StageFinished', 'BatchProgressed', 'EpochFinished')"
+    f" AND EXISTS (SELECT 1 FROM events WHERE job_id = OLD.job_id AND {TERMINAL})"
+    + "".join(f" AND NEW.{column} IS OLD.{column}" for column in UNCHANGED)
+)
 
 SQLITE_RULES = [
-    ("events_are_never_changed", "BEFORE UPDATE ON events", "1", "an event is never changed"),
+    ("events_are_never_changed", "BEFORE UPDATE ON events", f"NOT ({PRUNED})", "an event is never changed"),
     ("events_are_never_deleted", "BEFORE DELETE ON events", "1", "an event is never deleted"),
     (
         "events_positions_have_no_gap",
@@ -56,10 +65,35 @@ def upgrade() -> None:
         op.execute(f"CREATE TRIGGER {name} {when} WHEN {condition} BEGIN SELECT RAISE(ABORT, '{message}'); END")
 
     op.create_table(
+        "tree",
+        sa.Column("origin", sa.Text, nullable=False),
+        sa.Column("size", sa.Integer, nullable=False),
+        sa.Column("recorded_at", sa.Text, nullable=False),
+        sa.Column("edge", sa.LargeBinary, nullable=False),
+        sa.PrimaryKeyConstraint("origin", name="tree_pk"),
+    )
+    op.execute("INSERT INTO tree VALUES ('ktrdr.local/' || lower(hex(randomblob(16))), 0, '', x'')")
+    op.create_table(
+        "tree_nodes",
+        sa.Column("level", sa.Integer, nullable=False),
+        sa.Column("index", sa.Integer, nullable=False),
+        sa.Column("hash", sa.LargeBinary, nullable=False),
+        sa.PrimaryKeyConstraint("level", "index", name="tree_nodes_pk"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "log_checkpoints",
+        sa.Column("size", sa.Integer, autoincrement=False),
+        sa.Column("note", sa.Text, nullable=False),
+        sa.Column("signed_at", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("size", name="log_checkpoints_pk"),
+    )
+    op.create_table(
         "jobs",
         sa.Column("submitted_position", sa.Integer, autoincrement=False),
         sa.Column("job_id", sa.Text, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("position", sa.Integer, nullable=False),
         sa.Column("status", sa.Text, nullable=False),
         sa.Column("waits_for", sa.Text),
         sa.Column("share", sa.Text, nullable=False),
@@ -77,12 +111,22 @@ def upgrade() -> None:
         sqlite_where=sa.text("waits_for IS NOT NULL"),
     )
     op.create_index("jobs_by_status", "jobs", ["status", "submitted_position"])
+    op.create_index("jobs_ended", "jobs", ["position", "submitted_position"], sqlite_where=sa.text(ENDED))
     op.create_index(
         "jobs_by_idempotency_key",
         "jobs",
         ["idempotency_key"],
         unique=True,
         sqlite_where=sa.text("idempotency_key IS NOT NULL"),
+    )
+    op.create_table(
+        "snapshots",
+        sa.Column("job_id", sa.Text, nullable=False),
+        sa.Column("position", sa.Integer, nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("job_id", "position", name="snapshots_pk"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "job_terms",

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import click
 
 from ktrdr import __version__
+from ktrdr.cli.audit import audit
 from ktrdr.cli.config import config
 from ktrdr.cli.data import data
 from ktrdr.cli.db import db
@@ -46,7 +47,7 @@ def _ktrdr() -> None:
 
 
 for _command in (
-    demo, up, train, jobs, report, explain, strategy, data, workers, settings, config, db, serve, worker, scheduler,
+    demo, up, train, jobs, report, explain, strategy, data, workers, settings, config, audit, db, serve, worker, scheduler,
     host_worker,
 ):  # fmt: skip
     _ktrdr.add_command(_command)

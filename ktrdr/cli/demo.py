@@ -80,7 +80,7 @@ def _show_all(folder: Path, log: IO[bytes], *, as_json: bool) -> dict[str, Any]:
 
 
 def _train_and_tell(client: Client, folder: Path) -> dict[str, Any]:
-    from ktrdr.cli.db import put_verdict
+    from ktrdr.cli.audit_verify import put_verdict
     from ktrdr.cli.follow import watch
     from ktrdr.cli.history import put_history
     from ktrdr.cli.metrics import put_metrics

@@ -25,15 +25,15 @@ def damage_projection(home: Path) -> None:
 
 
 def test_a_sound_log(capsys: pytest.CaptureFixture[str], home: Path) -> None:
-    ran = ktrdr(capsys, "db", "verify")
+    ran = ktrdr(capsys, "audit", "verify")
     assert ran.code == 0
     assert ran.out.startswith("sound: ")
-    assert ktrdr(capsys, "db", "verify", "--json").json["sound"] is True
+    assert ktrdr(capsys, "audit", "verify", "--json").json["sound"] is True
 
 
 def test_damage_is_told_and_gives_an_exit_code(capsys: pytest.CaptureFixture[str], home: Path) -> None:
     damage_projection(home)
-    ran = ktrdr(capsys, "db", "verify")
+    ran = ktrdr(capsys, "audit", "verify")
     assert ran.code == 1
     assert ran.out.splitlines()[0].startswith("wrong: jobs of job ")
     assert ran.out.splitlines()[-1].startswith("not sound: 1 finding in ")
@@ -49,15 +49,15 @@ def test_rebuilding_checks_first_and_then_repairs(capsys: pytest.CaptureFixture[
     assert repaired.code == 0
     assert len(repaired.json["differences"]) == 1
     assert ktrdr(capsys, "db", "rebuild", "--check").out.endswith("no difference\n")
-    assert ktrdr(capsys, "db", "verify").code == 0
+    assert ktrdr(capsys, "audit", "verify").code == 0
 
 
-@pytest.mark.parametrize("command", ["verify", "rebuild"])
+@pytest.mark.parametrize("command", [("audit", "verify"), ("db", "rebuild")])
 def test_no_database_is_made_where_there_is_none(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, str]
 ) -> None:
     monkeypatch.setenv("KTRDR_HOME", str(tmp_path / "elsewhere"))
-    ran = ktrdr(capsys, "db", command)
+    ran = ktrdr(capsys, *command)
     assert ran.code == 1
     assert ran.err == f"error: there is no database in {tmp_path}/elsewhere; KTRDR_HOME says where to look\n"
     assert not (tmp_path / "elsewhere").exists()

@@ -47,8 +47,8 @@ def _ktrdr() -> None:
 
 
 for _command in (
-    demo, up, train, jobs, report, explain, strategy, data, workers, settings, config, audit, db, serve, worker, scheduler,
-    host_worker,
+    demo, up, train, jobs, report, explain, strategy, data, audit, workers, settings, config, db, serve, worker,
+    scheduler, host_worker,
 ):  # fmt: skip
     _ktrdr.add_command(_command)
 

@@ -121,7 +121,10 @@ PLANTED = {
     "lease of no job": ("leases", ["INSERT INTO leases VALUES ('nowhere', 1, 'w1', 9, NULL)"]),
     "orphan": (
         "jobs",
-        ["INSERT INTO jobs SELECT 9, 'x', version, position, status, waits_for, '', priority, NULL, '', state FROM jobs LIMIT 1"],
+        [
+            "INSERT INTO jobs SELECT 9, 'x', version, position, status, waits_for, '', priority, NULL, '', state"
+            " FROM jobs LIMIT 1"
+        ],
     ),
 }  # fmt: skip
 

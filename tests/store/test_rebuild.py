@@ -122,8 +122,8 @@ PLANTED = {
     "orphan": (
         "jobs",
         [
-            "INSERT INTO jobs SELECT 9, 'x', version, position, status, waits_for, '', priority, NULL, '', state"
-            " FROM jobs LIMIT 1"
+            """INSERT INTO jobs
+            SELECT 9, 'x', version, position, status, waits_for, '', priority, NULL, '', state FROM jobs LIMIT 1"""
         ],
     ),
 }  # fmt: skip

@@ -5,6 +5,7 @@ Imports the standard library only. A file appears under its name whole and synce
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -78,6 +79,12 @@ def checked_digest(digest: str) -> str:
     if not _DIGEST.fullmatch(digest):
         raise ValueError(f"{digest[:80]!r} is not a SHA-256 digest")
     return digest
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file's bytes, read piece by piece. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_whole(target: Path, data: bytes) -> None:

@@ -32,6 +32,14 @@ class Settings:
     default_target: Target
     slots: int
     lease_seconds: float
+    #: How often the log is signed, if it has grown.
+    sign_seconds: float
+    #: A file or URL where the signed checkpoints are kept too; None = nowhere.
+    checkpoint_push: str | None
+    #: `url=key` of each witness that is asked to cosign, with spaces between; None = nobody.
+    witnesses: str | None
+    #: What jobs said of their progress is pruned so many days after their end; None = never.
+    prune_days: float | None
     #: What every request to the API must carry; None = nothing.
     token: str | None = field(repr=False)
 
@@ -73,6 +81,19 @@ def _token(text: str) -> str:
     if not re.fullmatch(r"[!-~]{16,500}", text):
         raise ValueError("not a token")
     return text
+
+
+def _copy_place(text: str) -> str:
+    if not re.fullmatch(r"https?://[^/\s]+.*|file:///.+|[/~].+", text):
+        raise ValueError("neither an absolute path nor a URL")
+    return text
+
+
+def _witnesses(text: str) -> str:
+    asked = [one for one in re.split(r"[\s,]+", text) if one]
+    if not all(re.fullmatch(r"https?://[^=]+=[^+=]+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+", one) for one in asked):
+        raise ValueError("not witnesses")
+    return " ".join(asked)
 
 
 def _bounded(low: float, high: float) -> Callable[[str], float]:
@@ -135,6 +156,22 @@ SETTINGS: dict[str, Setting] = {
     "lease_seconds": Setting(
         "KTRDR_LEASE_SECONDS", "a worker not heard of for so long counts as lost", lambda _: 15.0,
         _bounded(0.5, 3600), "0.5 to 3600 seconds",
+    ),
+    "sign_seconds": Setting(
+        "KTRDR_SIGN_SECONDS", "how often the log is signed, if it has grown", lambda _: 60.0,
+        _bounded(0.5, 86400), "0.5 to 86400 seconds",
+    ),
+    "checkpoint_push": Setting(
+        "KTRDR_CHECKPOINT_PUSH", "where signed checkpoints of the log are kept too: a file that is appended to, or a "
+        "URL below which each is PUT", lambda _: None, _copy_place, "/media/elsewhere/checkpoints or https://…",
+    ),
+    "witnesses": Setting(
+        "KTRDR_WITNESSES", "who cosigns the checkpoints of the log", lambda _: None, _witnesses,
+        "URL=KEY of each with spaces between, as ktrdr audit witness prints it",
+    ),
+    "prune_days": Setting(
+        "KTRDR_PRUNE_DAYS", "so many days after a job's end its progress goes from the log into the archive; without "
+        "it never", lambda _: None, _bounded(1, 36500), "1 to 36500 days",
     ),
     "token": Setting(
         "KTRDR_TOKEN", "what the API wants of every client, and what clients and host workers send", lambda _: None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from ktrdr.jobs.events import JobId
 from ktrdr.jobs.identity import make_job_id
 from ktrdr.store import Store, leases, open_store
 from ktrdr.store.catalogue import put_dataset
-from ktrdr.store.log import Transaction
+from ktrdr.store.log import Log, Transaction
 from ktrdr.training.model_directory import write_directory
 
 COMPLETED_JOB, CANCELLED_JOB, RUNNING_JOB = (make_job_id(1_790_000_000_000 + number, bytes(10)) for number in range(3))
@@ -65,3 +66,20 @@ def write_log(home: Path) -> Store:
         log.write(operation)
     log.close()
     return store
+
+
+def grow(log: Log) -> None:
+    """One event more: another job is submitted."""
+    job_id = make_job_id(1_790_000_001_000, os.urandom(10))
+    log.write(
+        lambda transaction: transaction.change(job_id, lambda state: decide.submit(state, SUBMITTED), actor="test")
+    )
+
+
+def tamper(store: Store, *changes: str) -> None:
+    """Changes the database behind the back of all of its triggers, as whoever has the file can."""
+    with store.engine.connect() as connection:
+        for trigger in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").all():
+            connection.exec_driver_sql(f'DROP TRIGGER "{trigger[0]}"')
+        for change in changes:
+            connection.exec_driver_sql(change)

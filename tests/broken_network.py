@@ -43,6 +43,8 @@ class BrokenNetwork:
         self._mode = _Mode.PASS
         self._delay_seconds = 0.0
         self._bytes_per_second: float | None = None
+        #: What a request has to hold for everything to stall; None if nothing does.
+        self._stalls_before: bytes | None = None
         self._open: set[asyncio.Task[Any]] = set()
         self._server: asyncio.Server | None = None
         # Bound but never listening, it keeps the port ours while connections are refused.
@@ -82,6 +84,18 @@ class BrokenNetwork:
         """Connections are accepted and stay open, and nothing passes in either direction."""
         self._run(self._set(_Mode.STALL))
 
+    def stall_before(self, words: bytes) -> None:
+        """Everything passes until a request holds these words; it is the first thing that stalls.
+
+        What is sent and when is for others to decide, so a test that looks for the moment and then breaks the network
+        can come too late; one that waits until `is_stalled` cannot.
+        """
+        self._run(self._set(_Mode.PASS, stalls_before=words))
+
+    @property
+    def is_stalled(self) -> bool:
+        return self._mode is _Mode.STALL
+
     def lose_answers(self) -> None:
         """Requests arrive and are carried out; their answers are dropped and the connection is reset."""
         self._run(self._set(_Mode.LOSE_ANSWERS))
@@ -106,8 +120,16 @@ class BrokenNetwork:
     def _run(self, change: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(change, self._loop).result()
 
-    async def _set(self, mode: _Mode, *, delay_seconds: float = 0.0, bytes_per_second: float | None = None) -> None:
+    async def _set(
+        self,
+        mode: _Mode,
+        *,
+        delay_seconds: float = 0.0,
+        bytes_per_second: float | None = None,
+        stalls_before: bytes | None = None,
+    ) -> None:
         self._mode, self._delay_seconds, self._bytes_per_second = mode, delay_seconds, bytes_per_second
+        self._stalls_before = stalls_before
         if mode is _Mode.REFUSE and self._server is not None:
             self._server.close()
             self._server = None
@@ -146,6 +168,8 @@ class BrokenNetwork:
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_answer: bool) -> None:
         while piece := await reader.read(_PIECE_BYTES):
+            if not is_answer and self._stalls_before is not None and self._stalls_before in piece:
+                await self._set(_Mode.STALL)
             await self._flowing.wait()
             if is_answer and self._mode is _Mode.LOSE_ANSWERS:
                 raise ConnectionResetError

@@ -24,6 +24,7 @@ from ktrdr.jobs.events import (
     Json,
     LeaseExpired,
     ProgressEvent,
+    Pruned,
     Recorded,
     RequeueReason,
     StageFinished,
@@ -52,7 +53,8 @@ def check_log(log: Sequence[Recorded], *, is_over: bool = True) -> list[str]:
         found += _cancellation(history)
         found += _checkpoints(history)
         for run in runs(history):
-            found += _progress(run)
+            if not run.is_pruned:
+                found += _progress(run)
     found += _parents(histories)
     found += _same_bits({job_id: one for job_id, one in histories.items() if isinstance(one[0].event, JobSubmitted)})
     return found
@@ -83,6 +85,8 @@ def _shape(history: History, *, is_over: bool) -> Iterator[str]:
             yield f"{name_of(recorded)} comes after the end of its job at position {end.position}"
         elif isinstance(recorded.event, TerminalEvent):
             end = recorded
+        if isinstance(recorded.event, Pruned) and not isinstance(history[-1].event, TerminalEvent):
+            yield f"{name_of(recorded)} was pruned, and its job has not ended"
     if end is None and is_over:
         yield f"job {history[0].job_id} has not ended; its last is {name_of(history[-1])}"
 
@@ -188,6 +192,8 @@ class Run:
 
     claimed: JobClaimed
     said: list[Recorded] = field(default_factory=list)
+    #: Whether some of it is not known any more.
+    is_pruned: bool = False
 
 
 def runs(history: History) -> list[Run]:
@@ -198,6 +204,8 @@ def runs(history: History) -> list[Run]:
             found.append(Run(recorded.event))
         elif isinstance(recorded.event, ProgressEvent) and found:
             found[-1].said.append(recorded)
+        elif isinstance(recorded.event, Pruned) and found:
+            found[-1].is_pruned = True
     return found
 
 
@@ -314,6 +322,8 @@ def _submitted(history: History) -> JobSubmitted:
 
 
 def type_of(event: object) -> str:
+    if isinstance(event, Pruned):
+        return event.type
     return type(event).__name__ if event is not None else "nothing"
 
 

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from ktrdr.api.context import Context, context_of, job_id_of
+from ktrdr.api.cursors import link_to_next
 from ktrdr.api.requests import Body, read_query
 from ktrdr.api.views import event_text
 from ktrdr.jobs.codec import TERMINAL_TYPES
@@ -63,10 +64,7 @@ def _respond(request: Request, context: Context, read: ReadPage, *, ends_with_jo
     page = read(query.after, query.limit)
     last = page[-1].position if page else query.after
     body = f'{{"events":[{",".join(map(event_text, page))}],"last_position":{last}}}'
-    headers = {}
-    if len(page) == query.limit:
-        url = request.url.include_query_params(after=last)
-        headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
+    headers = link_to_next(request, after=last if len(page) == query.limit else None)
     return Response(body, media_type="application/json", headers=headers)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import secrets
 import time
 from collections.abc import Sequence
@@ -15,21 +13,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ktrdr.api.context import actor_of, context_of, job_id_of
+from ktrdr.api.cursors import link_to_next, read_cursor, write_cursor
+from ktrdr.api.moments import DESCRIPTION, read_instant, read_position
 from ktrdr.api.requests import Body, has_body, read_json, read_json_and_digest, read_query
 from ktrdr.api.submissions import JobRequest, prepare
 from ktrdr.api.views import JobPage, job_detail, job_view
-from ktrdr.clock import to_instant
 from ktrdr.jobs import decide
-from ktrdr.jobs.events import Instant, JobSubmitted
+from ktrdr.jobs.events import JobId, JobSubmitted
 from ktrdr.jobs.identity import make_job_id
 from ktrdr.jobs.refusals import IdempotencyKeyError
 from ktrdr.jobs.state import JobState, Status, no_job
-from ktrdr.problems import invalid
+from ktrdr.problems import invalid, not_found
+from ktrdr.store.history import job_as_of, jobs_as_of
 from ktrdr.store.log import Transaction
 from ktrdr.store.projections import find_job_by_key
-from ktrdr.store.reader import JobFilter
+from ktrdr.store.reader import JobFilter, Reader
 from ktrdr.training.faults import Fault, InvalidInputError
-from ktrdr.training.strategy.values import read_moment
 
 LARGEST_PAGE = 500
 
@@ -45,8 +44,15 @@ class JobQuery(Body):
     )
     submitted_from: str | None = Field(None, description="First moment of submission.")
     submitted_until: str | None = Field(None, description="Last moment of submission; a bare date includes that day.")
+    as_of: str | None = Field(None, max_length=64, description=f"The list as it was then. {DESCRIPTION}")
     limit: int = Field(50, ge=1, le=LARGEST_PAGE)
-    cursor: str | None = Field(None, max_length=64, description="From `next_cursor` of the page before.")
+    cursor: str | None = Field(None, max_length=120, description="From `next_cursor` of the page before.")
+
+
+class ShowQuery(Body):
+    """Which moment of a job."""
+
+    as_of: str | None = Field(None, max_length=64, description=f"The job as it was then. {DESCRIPTION}")
 
 
 class CancelRequest(Body):
@@ -116,39 +122,66 @@ def create_job(transaction: Transaction, submitted: JobSubmitted, actor: str) ->
 
 
 async def list_jobs(request: Request) -> Response:
-    """A page of jobs, newest first."""
-    query = read_query(request, JobQuery)
+    """A page of jobs, newest first, as they are or as they were at a moment."""
+    query, reader = read_query(request, JobQuery), context_of(request).reader
     faults: list[Fault] = []
     wanted = JobFilter(
         statuses=[str(status) for status in query.status],
         name=query.strategy,
         symbol=query.symbol,
         labels=[(key, value) for key, _, value in (label.partition("=") for label in query.label)],
-        submitted_from=_instant(query.submitted_from, "submitted_from", faults, end=False),
-        submitted_until=_instant(query.submitted_until, "submitted_until", faults, end=True),
+        submitted_from=read_instant(query.submitted_from, "submitted_from", faults, end=False),
+        submitted_until=read_instant(query.submitted_until, "submitted_until", faults, end=True),
     )
-    before = _read_cursor(query.cursor, faults)
+    as_of = read_position(query.as_of, "as_of", faults, reader)
+    before = None
+    if cursor := read_cursor(query.cursor, faults, pinned=0 if query.as_of is None else 1):
+        before, *pinned = cursor
+        as_of = pinned[0] if pinned else None
     if faults:
         raise invalid(faults)
-    found = context_of(request).reader.jobs(wanted, before=before, limit=query.limit + 1)
+    if as_of is None:
+        found = reader.jobs(wanted, before=before, limit=query.limit + 1)
+    else:
+        found = jobs_as_of(reader, as_of, wanted, before=before, limit=query.limit + 1)
     page, is_last = found[: query.limit], len(found) <= query.limit
-    next_cursor = None if is_last else _write_cursor(page[-1][0])
-    headers = {}
-    if next_cursor:
-        url = request.url.include_query_params(cursor=next_cursor)
-        headers["Link"] = f'<{url.path}?{url.query}>; rel="next"'
-    return JSONResponse(JobPage(jobs=[job_view(state) for _, state in page], next_cursor=next_cursor), headers=headers)
+    next_cursor = None if is_last else write_cursor(page[-1][0], *(() if as_of is None else (as_of,)))
+    body = JobPage(jobs=[job_view(state) for _, state in page], as_of=as_of, next_cursor=next_cursor)
+    return JSONResponse(body, headers=link_to_next(request, cursor=next_cursor))
 
 
 async def show(request: Request) -> Response:
-    """One job with everything that it was submitted with; the ETag is its version and, while it waits, why."""
+    """One job with everything that it was submitted with, as it is or as it was at a moment.
+
+    The ETag is its version and, while it waits, why.
+    """
     context, job_id = context_of(request), job_id_of(request)
-    state = context.reader.job(job_id)
-    waiting = context.reader.why_waiting(state)
+    reader, asked = context.reader, read_query(request, ShowQuery).as_of
+    if asked is None:
+        state = reader.job(job_id)
+        waiting = reader.why_waiting(state)
+    else:
+        # Why it waited depends on the workers and rules of that time, which are not in the log.
+        state, waiting = _job_as_of(reader, job_id, asked), None
     etag = f'"v{state.version}{"" if waiting is None else f"-{crc32(waiting.encode()):08x}"}"'
     if request.headers.get("if-none-match") == etag:
         return Response(status_code=304, headers={"ETag": etag})
-    return JSONResponse(job_detail(state, context.reader.submission(job_id), waiting=waiting), headers={"ETag": etag})
+    return JSONResponse(job_detail(state, reader.submission(job_id), waiting=waiting), headers={"ETag": etag})
+
+
+def _job_as_of(reader: Reader, job_id: JobId, asked: str) -> JobState:
+    faults: list[Fault] = []
+    position = read_position(asked, "as_of", faults, reader)
+    if position is None:
+        raise invalid(faults)
+    state = job_as_of(reader, job_id, position)
+    if state is None:
+        submitted = reader.job_events(job_id, limit=1)[0]
+        raise not_found(
+            f"job {job_id} was not submitted yet as of {asked} (position {position})",
+            fix=f"ask for position {submitted.position} or later: it was submitted at {submitted.recorded_at}",
+        )
+    return state
 
 
 async def cancel(request: Request) -> Response:
@@ -161,31 +194,3 @@ async def cancel(request: Request) -> Response:
         )
     )
     return JSONResponse(job_view(state), 200 if state.status.is_final else 202)
-
-
-def _instant(text: str | None, name: str, faults: list[Fault], *, end: bool) -> Instant | None:
-    if text is None:
-        return None
-    moment = read_moment(text, end_of_day=end)
-    if moment is None:
-        faults.append(Fault((name,), f"{text[:80]!r} is not a moment", "write 2024-05-31 or 2024-05-31T12:00:00Z"))
-        return None
-    return to_instant(moment)
-
-
-def _write_cursor(position: int) -> str:
-    return base64.urlsafe_b64encode(f"before:{position}".encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str | None, faults: list[Fault]) -> int | None:
-    if cursor is None:
-        return None
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        kind, _, position = text.partition(":")
-        if kind != "before":
-            raise ValueError(text)
-        return int(position)
-    except (ValueError, binascii.Error):
-        faults.append(Fault(("cursor",), f"{cursor!r} is no cursor", "use next_cursor of the page before, unchanged"))
-        return None

@@ -1,10 +1,10 @@
-"""Finished models over HTTP: download one, predict with one. Imports the store."""
+"""Finished models over HTTP: download one, say where it is from, predict with one. Imports the audit and the store."""
 
 from __future__ import annotations
 
 import asyncio
-import io
-import zipfile
+import logging
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,25 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ktrdr.api import heavy
+from ktrdr.api.audit_proofs import with_log
 from ktrdr.api.context import Context, context_of, job_id_of
 from ktrdr.api.requests import Body, read_json
 from ktrdr.api.stored_data import References, context_of_strategy, find_context, find_prices
+from ktrdr.audit.bundle import pack
+from ktrdr.audit.provenance import provenance_of
 from ktrdr.jobs.events import JobId
 from ktrdr.jobs.state import JobState, Status
-from ktrdr.problems import conflict, invalid, unavailable
+from ktrdr.problems import Problem, conflict, invalid, unavailable
+from ktrdr.store import Store
+from ktrdr.store.database import NotWrittenError
 from ktrdr.training.faults import Fault
+from ktrdr.training.model_directory import PROVENANCE
 from ktrdr.training.strategy.parse import from_mapping
+
+logger = logging.getLogger(__name__)
+
+#: What DSSE calls an envelope.
+PROVENANCE_TYPE = "application/vnd.dsse.envelope.v1+json"
 
 
 class Bar(Body):
@@ -43,11 +54,26 @@ class PredictRequest(Body):
 
 
 async def download(request: Request) -> Response:
-    """The model's folder as a zip; `sha256sum -c SHA256SUMS` inside it checks every file."""
+    """The model's folder as a zip, with the signed statement where it comes from.
+
+    Unpacked, `ktrdr model verify` checks all of it, and `sha256sum -c SHA256SUMS` the model.
+    """
     context, job_id = context_of(request), job_id_of(request)
-    digest, folder = model_of(context, job_id)
-    headers = {"Content-Disposition": f'attachment; filename="model-{job_id}.zip"', "ETag": f'"{digest}"'}
-    return Response(await asyncio.to_thread(_zip, folder), media_type="application/zip", headers=headers)
+    _, folder = model_of(context, job_id)
+    content = await asyncio.to_thread(_zip, folder, context.store, job_id)
+    headers = {
+        "Content-Disposition": f'attachment; filename="model-{job_id}.zip"',
+        "ETag": f'"{sha256(content).hexdigest()}"',
+    }
+    return Response(content, media_type="application/zip", headers=headers)
+
+
+async def provenance(request: Request) -> Response:
+    """The signed statement where a model comes from: in-toto with SLSA provenance, in a DSSE envelope."""
+    context, job_id = context_of(request), job_id_of(request)
+    model_of(context, job_id)
+    statement = await asyncio.to_thread(_statement, context.store, job_id)
+    return Response(statement, media_type=PROVENANCE_TYPE)
 
 
 async def predict(request: Request) -> Response:
@@ -87,10 +113,15 @@ def model_of(context: Context, job_id: JobId) -> tuple[str, Path]:
     return state.model_digest, folder
 
 
-def _zip(folder: Path) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(folder.iterdir()):
-            # A fixed time of entry: one model gives one zip.
-            archive.writestr(zipfile.ZipInfo(path.name), path.read_bytes(), zipfile.ZIP_DEFLATED)
-    return buffer.getvalue()
+def _statement(store: Store, job_id: JobId) -> str:
+    return with_log(store, lambda log: str(provenance_of(store, log, job_id)))
+
+
+def _zip(folder: Path, store: Store, job_id: JobId) -> bytes:
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    try:
+        files[PROVENANCE] = _statement(store, job_id).encode()
+    except (Problem, NotWrittenError, OSError) as error:
+        # A full disk, or a key that is gone, is no reason to keep the model from its owner.
+        logger.warning("the model of job %s is given without %s: %s", job_id, PROVENANCE, error)
+    return pack(files)

@@ -103,7 +103,8 @@ def _parameters(operation: Operation) -> Iterable[dict[str, Any]]:
             if "$ref" in field.get("items", {}):
                 field["items"] = query["$defs"][field["items"]["$ref"].rpartition("/")[2]]
             description = field.pop("description", "")
-            yield {"name": name, "in": "query", "required": False, "description": description, "schema": field}
+            required = name in query.get("required", ())
+            yield {"name": name, "in": "query", "required": required, "description": description, "schema": field}
     for name, description in operation.headers.items():
         yield {
             "name": name,

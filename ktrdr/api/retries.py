@@ -75,7 +75,7 @@ async def retry(request: Request) -> Response:
             starts_from = _newest_checkpoint(context, parent.job_id, submitted)
         return replace(submitted, relation=Relation.RETRY, starts_from=starts_from)
 
-    return await _submit(request, RetryRequest, make)
+    return await submit_again(request, RetryRequest, make)
 
 
 async def fork(request: Request) -> Response:
@@ -97,18 +97,22 @@ async def fork(request: Request) -> Response:
             forked_from=origin,
         )
 
-    return await _submit(request, ForkRequest, make)
+    return await submit_again(request, ForkRequest, make)
 
 
-async def _submit(
+async def submit_again(
     request: Request,
     model: type[AskedType],
     make: Callable[[Context, JobState, JobSubmitted, AskedType], JobSubmitted],
+    *,
+    needs_body: bool = False,
 ) -> Response:
     """Creates the job that `make` makes of the one in the path, or finds the one that the same request created."""
     context, parent_id, actor = context_of(request), job_id_of(request), actor_of(request)
     key = idempotency_key_of(request)
-    asked, body_digest = await read_json_and_digest(request, model) if has_body(request) else (model(), "")
+    asked, body_digest = (
+        await read_json_and_digest(request, model) if needs_body or has_body(request) else (model(), "")
+    )
     digest = sha256(f"{model.__name__} {parent_id} {body_digest}".encode()).hexdigest()
     submitted, refused = None, None
     try:
@@ -192,7 +196,6 @@ def _changed_strategy(resolved: Mapping[str, Any], changes: Mapping[str, Any], e
                 place[name] = {}  # an unknown key, which the grammar reports, or a part that was switched off
             place = place[name]
         place[last] = value
-    before = from_mapping(resolved).strategy
     try:
         # The resolved strategy has no warnings, so each of them is about a change.
         after = from_mapping(mapping, strict=True).strategy
@@ -200,21 +203,25 @@ def _changed_strategy(resolved: Mapping[str, Any], changes: Mapping[str, Any], e
         raise InvalidInputError(
             [Fault(("changes", *fault.path), fault.problem, fault.fix) for fault in error.faults]
         ) from None
+    faults = fork_faults(from_mapping(resolved).strategy, after, epoch)
+    if faults:
+        raise InvalidInputError([Fault(("changes", *fault.path), fault.problem, fault.fix) for fault in faults])
+    return after
+
+
+def fork_faults(before: Strategy, after: Strategy, epoch: int) -> list[Fault]:
+    """Why the weights that `before` had after an epoch cannot go on with `after`."""
     faults = [
-        Fault(
-            ("changes", name), "a fork goes on with the same data and network, so this cannot change", "train it anew"
-        )
+        Fault((name,), "a fork goes on with the same data and network, so this cannot change", "train it anew")
         for name, part in _KEPT.items()
         if part(before) != part(after)
     ]
     if after.training.seed is not None:
-        faults.append(Fault(("changes", "training.seed"), "a job's seed is no part of its strategy", "give it as seed"))
+        faults.append(Fault(("training.seed",), "a job's seed is no part of its strategy", "give it as seed"))
     if after.training.epochs <= epoch:
         problem = f"of {after.training.epochs} epochs none is left after epoch {epoch}"
-        faults.append(Fault(("changes", "training.epochs"), problem, f"more than {epoch}"))
-    if faults:
-        raise InvalidInputError(faults)
-    return after
+        faults.append(Fault(("training.epochs",), problem, f"more than {epoch}"))
+    return faults
 
 
 #: What a fork has in common with its parent. (Dropout has no weights.)

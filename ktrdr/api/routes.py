@@ -13,10 +13,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ktrdr.api import (
+    audit_diff,
+    audit_differences,
+    audit_proofs,
     checkpoints,
+    counterfactuals,
     datasets,
     events,
     explanations,
+    exports,
     health,
     jobs,
     leases,
@@ -59,6 +64,7 @@ class Operation:
 
 
 _JOB = f"{PREFIX}/jobs/{{job_id}}"
+_AUDIT = f"{PREFIX}/audit"
 _LEASE = f"{PREFIX}/leases/{{job_id}}/{{lease_epoch:int}}"
 _BAD_BODY = (413, 415, 422)
 _ONCE = {"Idempotency-Key": "A repeated request with the same key and content gives the same job."}
@@ -75,8 +81,8 @@ OPERATIONS = (
         gives={200: views.JobPage}, problems=(422,),
     ),
     Operation(
-        method="GET", path=_JOB, handler=jobs.show, tag="jobs", headers={"If-None-Match": "An ETag seen before."},
-        gives={200: views.JobDetail, 304: None}, problems=(404,),
+        method="GET", path=_JOB, handler=jobs.show, tag="jobs", query=jobs.ShowQuery,
+        headers={"If-None-Match": "An ETag seen before."}, gives={200: views.JobDetail, 304: None}, problems=(404, 422),
     ),
     Operation(
         method="POST", path=f"{_JOB}/cancel", handler=jobs.cancel, tag="jobs", body=jobs.CancelRequest,
@@ -89,6 +95,11 @@ OPERATIONS = (
     Operation(
         method="POST", path=f"{_JOB}/fork", handler=retries.fork, tag="jobs", body=retries.ForkRequest,
         body_is_optional=True, headers=_ONCE, gives={202: views.JobView}, problems=(404, 409, *_BAD_BODY),
+    ),
+    Operation(
+        method="POST", path=f"{_JOB}/counterfactual", handler=counterfactuals.counterfactual, tag="jobs",
+        body=counterfactuals.CounterfactualRequest, headers=_ONCE, gives={202: views.JobView},
+        problems=(404, 409, *_BAD_BODY),
     ),
     Operation(
         method="GET", path=f"{_JOB}/checkpoints", handler=checkpoints.list_checkpoints, tag="jobs",
@@ -107,6 +118,27 @@ OPERATIONS = (
     Operation(
         method="GET", path=f"{_JOB}/model", handler=models.download, tag="models",
         gives={200: "application/zip"}, problems=(404, 409, 503),
+    ),
+    Operation(
+        method="GET", path=f"{_JOB}/provenance", handler=models.provenance, tag="models",
+        gives={200: models.PROVENANCE_TYPE}, problems=(404, 409, 503, 507),
+    ),
+    Operation(
+        method="GET", path=f"{_AUDIT}/diff", handler=audit_diff.diff, tag="audit", query=audit_diff.DiffQuery,
+        gives={200: audit_diff.DiffPage}, problems=(422,),
+    ),
+    Operation(
+        method="GET", path=f"{_JOB}/bundle", handler=exports.bundle, tag="audit",
+        gives={200: "application/zip"}, problems=(404, 409, 503, 507),
+    ),
+    Operation(
+        method="GET", path=f"{_AUDIT}/export", handler=exports.export, tag="audit", query=exports.ExportQuery,
+        gives={200: exports.CLOUD_EVENTS}, problems=(404, 422),
+    ),
+    Operation(
+        method="GET", path=f"{_AUDIT}/why-differ", handler=audit_differences.why_differ, tag="audit",
+        query=audit_differences.DifferenceQuery, gives={200: audit_differences.ComparisonView},
+        problems=(404, 422, 503),
     ),
     Operation(
         method="POST", path=f"{_JOB}/predict", handler=models.predict, tag="models", body=models.PredictRequest,
@@ -218,6 +250,34 @@ OPERATIONS = (
     Operation(
         method="POST", path=f"{_LEASE}/release", handler=leases.release, tag="worker protocol",
         body=leases.ReleaseRequest, gives={200: views.JobView}, problems=_END,
+    ),
+    Operation(
+        method="POST", path=f"{_AUDIT}/checkpoints", handler=audit_proofs.sign, tag="audit",
+        gives={200: "text/plain"}, problems=(409,),
+    ),
+    Operation(
+        method="GET", path=f"{_AUDIT}/checkpoints", handler=audit_proofs.list_signed, tag="audit",
+        query=audit_proofs.CheckpointQuery, gives={200: audit_proofs.SignedCheckpointPage}, problems=(409, 422),
+    ),
+    Operation(
+        method="GET", path=f"{_AUDIT}/checkpoints/latest", handler=audit_proofs.latest, tag="audit",
+        gives={200: "text/plain"}, problems=(404, 409),
+    ),
+    Operation(
+        method="GET", path=f"{_AUDIT}/keys", handler=audit_proofs.keys, tag="audit",
+        gives={200: audit_proofs.LogKeys}, problems=(409,),
+    ),
+    Operation(
+        method="GET", path=f"{_AUDIT}/inclusion", handler=audit_proofs.inclusion, tag="audit",
+        query=audit_proofs.InclusionQuery, gives={200: audit_proofs.InclusionProof}, problems=(409, 422),
+    ),
+    Operation(
+        method="GET", path=f"{_AUDIT}/consistency", handler=audit_proofs.consistency, tag="audit",
+        query=audit_proofs.ConsistencyQuery, gives={200: audit_proofs.ConsistencyProof}, problems=(409, 422),
+    ),
+    Operation(
+        method="GET", path=f"{_JOB}/proof", handler=audit_proofs.prove, tag="audit",
+        gives={200: "text/plain"}, problems=(404, 409, 503, 507),
     ),
     Operation(method="GET", path="/healthz", handler=health.healthz, tag="health", gives={200: dict}),
     Operation(method="GET", path="/readyz", handler=health.readyz, tag="health", gives={200: dict, 503: dict}),

@@ -83,7 +83,8 @@ class JobView(TypedDict):
     fallback: str
     attempt: int
     max_attempts: int
-    #: The job that this one repeats (`retry`) or goes on from with changes (`fork`), and which of the two.
+    #: The job that this one repeats (`retry`), goes on from with changes (`fork`), or repeats with one thing as in
+    #: another one (`counterfactual`); and which of these.
     parent: str | None
     relation: str | None
     #: What another attempt would go on from: `{epoch, digest}`.
@@ -123,13 +124,15 @@ class SubmissionView(TypedDict):
 
 
 class JobDetail(JobView):
-    #: Why it is in the queue still, in words; None once it is not.
+    #: Why it is in the queue still, in words; None once it is not, and for a moment of the past.
     waiting: str | None
     submission: SubmissionView
 
 
 class JobPage(TypedDict):
     jobs: list[JobView]
+    #: The position that the list is as of; None for the present.
+    as_of: int | None
     #: Give it as `cursor` for the next page; None on the last.
     next_cursor: str | None
 
@@ -142,7 +145,8 @@ class EventView(TypedDict):
     schema: int
     recorded_at: str
     actor: str
-    data: dict[str, Any]
+    #: What happened, by type; None where it was pruned from the log after the job had ended.
+    data: dict[str, Any] | None
 
 
 class EventPage(TypedDict):
@@ -221,11 +225,11 @@ def job_detail(state: JobState, submitted: JobSubmitted, *, waiting: str | None)
 
 
 def event_text(event: StoredEvent) -> str:
-    """An event as JSON text; its data is stored as JSON, so it is not read and written again."""
+    """An event as JSON text; its data is stored as JSON (empty where it was pruned), so it is not read again."""
     return (
         f'{{"position":{event.position},"job_id":"{event.job_id}","version":{event.version},"type":"{event.type}",'
         f'"schema":{event.schema},"recorded_at":"{event.recorded_at}","actor":{dumps(event.actor)},'
-        f'"data":{event.data}}}'
+        f'"data":{event.data or "null"}}}'
     )
 
 

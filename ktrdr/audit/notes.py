@@ -21,6 +21,8 @@ ED25519, COSIGNATURE = 0x01, 0x04
 _NAME = re.compile(r"[^\s+]+")
 _SIZE = re.compile(r"0|[1-9][0-9]*")
 _DASH = "\N{EM DASH} "
+_NOTE = re.compile(rf"((?:[^\n]+\n)+\n(?:{_DASH}[^\n]+\n)+)\n")
+_SIGNATURE_BYTES = 64
 
 
 class NoteError(ValueError):
@@ -42,14 +44,14 @@ class VerifierKey:
         return sha256(self.name.encode() + b"\n" + bytes([self.kind]) + self.public).digest()[:4]
 
     def __str__(self) -> str:
-        return f"{self.name}+{self.key_id.hex()}+{_base64(bytes([self.kind]) + self.public)}"
+        return f"{self.name}+{self.key_id.hex()}+{to_base64(bytes([self.kind]) + self.public)}"
 
     @classmethod
     def parse(cls, text: str) -> VerifierKey:
         """Raises NoteError for what is not a key of these kinds."""
         name, _, rest = text.strip().partition("+")
         stated_id, _, encoded = rest.partition("+")
-        data = _bytes(encoded)
+        data = from_base64(encoded)
         if not _NAME.fullmatch(name) or len(data) != 33 or data[0] not in (ED25519, COSIGNATURE):
             raise NoteError(f"{text[:80]!r} is not an Ed25519 key; one looks like name+1a2b3c4d+AXv3…")
         key = cls(name, data[0], data[1:])
@@ -92,13 +94,13 @@ class SigningKey:
 
     def to_text(self) -> str:
         """The secret, for its file."""
-        return f"PRIVATE+KEY+{self.name}+{self.verifier.key_id.hex()}+{_base64(bytes([self.kind]) + self.seed)}"
+        return f"PRIVATE+KEY+{self.name}+{self.verifier.key_id.hex()}+{to_base64(bytes([self.kind]) + self.seed)}"
 
     @classmethod
     def parse(cls, text: str) -> SigningKey:
         """Raises NoteError."""
         words = text.strip().split("+", 4)
-        data = _bytes(words[-1])
+        data = from_base64(words[-1])
         if words[:2] != ["PRIVATE", "KEY"] or len(words) != 5 or len(data) != 33:
             raise NoteError("the text is not a signing key")
         key = cls(words[2], data[0], data[1:])
@@ -128,13 +130,13 @@ class Signature:
     data: bytes
 
     def __str__(self) -> str:
-        return f"{_DASH}{self.name} {_base64(self.key_id + self.data)}"
+        return f"{_DASH}{self.name} {to_base64(self.key_id + self.data)}"
 
     @classmethod
     def parse(cls, line: str) -> Signature:
         """Raises NoteError."""
         name, _, encoded = line.removeprefix(_DASH).partition(" ")
-        data = _bytes(encoded)
+        data = from_base64(encoded)
         if not line.startswith(_DASH) or not _NAME.fullmatch(name) or len(data) < 5:
             raise NoteError(f"{line[:80]!r} is not a signature line")
         return cls(name, data[:4], data[4:])
@@ -189,7 +191,7 @@ class LogCheckpoint:
     @property
     def text(self) -> str:
         """The text of the note."""
-        return f"{self.origin}\n{self.size}\n{_base64(self.root)}\n"
+        return f"{self.origin}\n{self.size}\n{to_base64(self.root)}\n"
 
     @classmethod
     def parse(cls, text: str) -> LogCheckpoint:
@@ -197,22 +199,43 @@ class LogCheckpoint:
         lines = text.split("\n")
         if len(lines) < 4 or lines[-1] or not lines[0] or not _SIZE.fullmatch(lines[1]):
             raise NoteError("the note is not a checkpoint: it needs the lines origin, size and root")
-        root = _bytes(lines[2])
+        root = from_base64(lines[2])
         if len(root) != 32:
             raise NoteError("the checkpoint's root does not have 32 bytes")
         return cls(lines[0], int(lines[1]), root)
+
+
+def notes_in(text: str) -> list[SignedNote]:
+    """The notes of a file to which one was appended after the other, each with an empty line behind it.
+
+    A single note is such a file too. Half a note, as a crash leaves it, is passed over, and so is what is no note.
+    """
+    found = []
+    for note in _NOTE.findall(text if text.endswith("\n\n") else f"{text}\n"):
+        try:
+            parsed = SignedNote.parse(note)
+        except NoteError:
+            continue
+        if all(len(signature.data) >= _SIGNATURE_BYTES for signature in parsed.signatures):
+            found.append(parsed)
+    return found
 
 
 def _timed(text: str, at: int) -> bytes:
     return f"cosignature/v1\ntime {at}\n{text}".encode()
 
 
-def _base64(data: bytes) -> str:
+def to_base64(data: bytes) -> str:
+    """As notes and proofs write bytes."""
     return b64encode(data).decode()
 
 
-def _bytes(encoded: str) -> bytes:
+def from_base64(encoded: str) -> bytes:
+    """The bytes that `to_base64` wrote; no other text of the same bytes is accepted. Raises NoteError."""
     try:
-        return b64decode(encoded, validate=True)
+        data = b64decode(encoded, validate=True)
     except (Base64Error, ValueError):
-        raise NoteError(f"{encoded[:80]!r} is not base64") from None
+        data = None
+    if data is None or to_base64(data) != encoded:
+        raise NoteError(f"{encoded[:80]!r} is not base64")
+    return data

@@ -18,6 +18,7 @@ from ktrdr.cli.db import db
 from ktrdr.cli.demo import demo
 from ktrdr.cli.explain import explain
 from ktrdr.cli.jobs import jobs
+from ktrdr.cli.model import model
 from ktrdr.cli.report import report
 from ktrdr.cli.service import host_worker, scheduler, serve, up, worker
 from ktrdr.cli.service_settings import settings
@@ -47,7 +48,7 @@ def _ktrdr() -> None:
 
 
 for _command in (
-    demo, up, train, jobs, report, explain, strategy, data, audit, workers, settings, config, db, serve, worker,
+    demo, up, train, jobs, report, explain, model, strategy, data, audit, workers, settings, config, db, serve, worker,
     scheduler, host_worker,
 ):  # fmt: skip
     _ktrdr.add_command(_command)

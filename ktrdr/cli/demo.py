@@ -66,7 +66,10 @@ def _show_all(folder: Path, log: IO[bytes], *, as_json: bool) -> dict[str, Any]:
     from ktrdr.client import connect
 
     environment = part_environment(home=str(folder), host=_HOST, port=free_port(_HOST))
-    for variable in ("KTRDR_DATABASE_URL", "KTRDR_DEFAULT_TARGET", "USE_TRAINING_HOST_SERVICE", "KTRDR_LEASE_SECONDS"):
+    for variable in (
+        "KTRDR_DATABASE_URL", "KTRDR_DEFAULT_TARGET", "USE_TRAINING_HOST_SERVICE", "KTRDR_LEASE_SECONDS",
+        "KTRDR_CHECKPOINT_PUSH", "KTRDR_WITNESSES",
+    ):  # fmt: skip
         environment.pop(variable, None)  # nothing of another installation
     url = environment["KTRDR_URL"]
     with running_parts(environment, say=say, log=log), connect(url) as client:

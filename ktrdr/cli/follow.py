@@ -62,15 +62,16 @@ def _show_lines(events: Iterable[EventView]) -> Iterator[EventView]:
         is_epoch = event["type"] == "EpochFinished"
         # By the time of the events, so that a job watched afterwards is told as it was while it ran.
         is_too_soon = is_epoch and told_at and seconds_between(told_at, now) < _LINE_SECONDS
-        is_last_epoch = is_epoch and event["data"]["epoch"] == event["data"]["epochs"]
-        if event["type"] not in _QUIET and (is_last_epoch or not is_too_soon):
+        data = event["data"]  # nothing is left to tell of what was pruned
+        is_last_epoch = is_epoch and data is not None and data["epoch"] == data["epochs"]
+        if data is not None and event["type"] not in _QUIET and (is_last_epoch or not is_too_soon):
             put(f"{local_time(now)}  {sentence(event)}")
             told_at = now if is_epoch else told_at
         yield event
 
 
 def _conclude(last: EventView, *, as_json: bool) -> int:
-    data, code = last["data"], _ENDS.get(last["type"], 0)
+    data, code = last["data"] or {}, _ENDS.get(last["type"], 0)
     if code == JOB_FAILED:
         say(f"error: the job failed: {data['message']}")
         if data["where"]:

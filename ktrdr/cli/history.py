@@ -37,8 +37,11 @@ def put_history(events: Sequence[EventView]) -> None:
 
 def _told(stretch: Sequence[EventView]) -> str:
     kind = _STRETCHES.get(stretch[0]["type"])
+    known = [event["data"] for event in stretch if event["data"] is not None]
+    if pruned := len(stretch) - len(known):
+        return f"{kind}: {pruned} of {len(stretch)} events were pruned"
     if kind == "stages":
-        first, last = stretch[0]["data"], stretch[-1]["data"]
+        first, last = known[0], known[-1]
         return (
             f"stages {first['number']} to {last['number']} of {last['total']}: "
             f"{words(first['name'])} to {words(last['name'])}"
@@ -50,4 +53,8 @@ def _told(stretch: Sequence[EventView]) -> str:
 
 
 def _validation_losses(events: Iterable[EventView]) -> Iterable[float]:
-    return (event["data"]["validation_loss"] for event in events if event["type"] == "EpochFinished")
+    return (
+        event["data"]["validation_loss"]
+        for event in events
+        if event["type"] == "EpochFinished" and event["data"] is not None
+    )

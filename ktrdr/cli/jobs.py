@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ktrdr.cli.archived_events import archived_events
 from ktrdr.cli.job_ids import full_job_id
-from ktrdr.cli.options import connect_to, id_argument, json_option, url_option
+from ktrdr.cli.options import as_of_option, connect_to, id_argument, json_option, url_option
 from ktrdr.cli.output import is_terminal, local_time, put, put_json, put_table, say
 from ktrdr.cli.retries import checkpoints, fork, retry
 
 if TYPE_CHECKING:
-    from ktrdr.api.views import JobView
+    from ktrdr.api.views import EventView, JobView
 
 _STATUSES = ("queued", "running", "cancelling", "completed", "failed", "cancelled")
 
@@ -38,6 +41,7 @@ def jobs() -> None:
 @click.option("--label", multiple=True, metavar="KEY=VALUE", help="May be repeated; a job must carry all of them.")
 @click.option("--since", help="First day or moment of submission (UTC).")
 @click.option("--until", help="Last day or moment of submission; a bare day counts to its end.")
+@as_of_option
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
 @url_option
 @json_option
@@ -49,16 +53,18 @@ def list_(
     label: tuple[str, ...],
     since: str | None,
     until: str | None,
+    as_of: str | None,
     limit: int,
     url: str | None,
     as_json: bool,
 ) -> None:
-    """Lists jobs, newest first.
+    """Lists jobs, newest first, as they are or as they were at any moment.
 
     \b
     Examples:
       ktrdr jobs list
       ktrdr jobs list --status failed --since 2026-11-01 --label desk=rates --json
+      ktrdr jobs list --status running --as-of 2026-11-24T09:30:00Z
     """
     with connect_to(url) as client:
         found = list(
@@ -69,6 +75,7 @@ def list_(
                 label=label,
                 submitted_from=since,
                 submitted_until=until,
+                as_of=as_of,
                 limit=limit,
             )
         )
@@ -88,26 +95,28 @@ def list_(
             )
             for job in found
         ],
-        empty="no such jobs; submit one with: ktrdr train trend_follower",
+        empty="no such jobs at that moment" if as_of else "no such jobs; submit one with: ktrdr train trend_follower",
     )
 
 
 @jobs.command()
 @id_argument
+@as_of_option
 @url_option
 @json_option
-def show(job_id: str, url: str | None, as_json: bool) -> None:
-    """Shows one job: what it is, how far it is, how it ended.
+def show(job_id: str, as_of: str | None, url: str | None, as_json: bool) -> None:
+    """Shows one job: what it is, how far it is, how it ended; with --as-of as it was at that moment.
 
     \b
     Examples:
       ktrdr jobs show 3f2a9c1b
       ktrdr jobs show 3f2a9c1b --json | jq .result.metrics
+      ktrdr jobs show 3f2a9c1b --as-of 1200
     """
     from ktrdr.cli.job_page import put_job
 
     with connect_to(url) as client:
-        job = client.job(full_job_id(client, job_id))
+        job = client.job(full_job_id(client, job_id), as_of=as_of)
     if as_json:
         put_json(job)
     else:
@@ -116,9 +125,10 @@ def show(job_id: str, url: str | None, as_json: bool) -> None:
 
 @jobs.command()
 @id_argument
+@click.option("--archived", is_flag=True, help="With what was pruned, from the installation of this machine.")
 @url_option
 @json_option
-def events(job_id: str, url: str | None, as_json: bool) -> None:
+def events(job_id: str, *, archived: bool, url: str | None, as_json: bool) -> None:
     """Shows every event of a job up to now; with --json one on each line.
 
     \b
@@ -126,21 +136,24 @@ def events(job_id: str, url: str | None, as_json: bool) -> None:
       ktrdr jobs events 3f2a9c1b
       ktrdr jobs events 3f2a9c1b --json | jq -r .type
     """
+    if archived:
+        _put_events(archived_events(job_id), as_json=as_json)
+        return
+    with connect_to(url) as client:
+        _put_events(client.events(full_job_id(client, job_id)), as_json=as_json)
+
+
+def _put_events(recorded: Iterable[EventView], *, as_json: bool) -> None:
     from ktrdr.cli.sentences import sentence
 
-    with connect_to(url) as client:
-        recorded = client.events(full_job_id(client, job_id))
-        if as_json:
-            for event in recorded:
-                put_json(event)
-            return
-        put_table(
-            ("position", "time", "event", "what happened"),
-            [
-                (event["position"], local_time(event["recorded_at"]), event["type"], sentence(event))
-                for event in recorded
-            ],
-        )
+    if as_json:
+        for event in recorded:
+            put_json(event)
+        return
+    put_table(
+        ("position", "time", "event", "what happened"),
+        [(event["position"], local_time(event["recorded_at"]), event["type"], sentence(event)) for event in recorded],
+    )
 
 
 @jobs.command()
@@ -217,7 +230,9 @@ def predict(job_id: str, symbol: str | None, last: int, url: str | None, as_json
 @url_option
 @json_option
 def model(job_id: str, output: Path | None, url: str | None, as_json: bool) -> None:
-    """Downloads the model of a completed job as a zip file.
+    """Downloads the model of a completed job as a zip file, with the signed statement where it comes from.
+
+    Check it, unpacked, with: ktrdr model verify
 
     \b
     Examples:
@@ -228,6 +243,35 @@ def model(job_id: str, output: Path | None, url: str | None, as_json: bool) -> N
         full_id = full_job_id(client, job_id)
         target = output or Path()
         written = client.model(full_id, target / f"model-{full_id}.zip" if target.is_dir() else target)
+    if as_json:
+        put_json({"job_id": full_id, "path": str(written), "bytes": written.stat().st_size})
+    else:
+        put(str(written))
+
+
+@jobs.command()
+@id_argument
+@click.option("--output", type=click.Path(path_type=Path), help="File or folder, instead of stdout.")
+@url_option
+@json_option
+def provenance(job_id: str, output: Path | None, url: str | None, as_json: bool) -> None:
+    """Gives the signed statement where a model comes from: in-toto with SLSA provenance, in a DSSE envelope.
+
+    The zip file of `ktrdr jobs model` holds it as provenance.json; `ktrdr model verify` checks both.
+
+    \b
+    Examples:
+      ktrdr jobs provenance 3f2a9c1b | jq -r .payload | base64 -d | jq .predicate.buildDefinition
+      ktrdr jobs provenance 3f2a9c1b --output trend/provenance.json
+    """
+    with connect_to(url) as client:
+        full_id = full_job_id(client, job_id)
+        statement = client.provenance(full_id)
+    if output is None:
+        put_json(statement)
+        return
+    written = output / f"provenance-{full_id}.json" if output.is_dir() else output
+    written.write_text(json.dumps(statement))
     if as_json:
         put_json({"job_id": full_id, "path": str(written), "bytes": written.stat().st_size})
     else:

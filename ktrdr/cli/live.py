@@ -61,7 +61,9 @@ class _Picture:
                 version=event["version"],
                 at=Instant(event["recorded_at"]),
                 actor=event["actor"],
-                event=decode(event["type"], event["schema"], json.dumps(event["data"])),
+                event=decode(
+                    event["type"], event["schema"], "" if event["data"] is None else json.dumps(event["data"])
+                ),
             )
             self._state = evolve(self._state, recorded)
             if isinstance(recorded.event, EpochFinished):

@@ -15,6 +15,11 @@ target_option = click.option("--target", type=click.Choice(["local", "host", "au
 url_option = click.option(
     "--url", envvar="KTRDR_URL", show_envvar=True, help="Where the service is.  [default: http://127.0.0.1:8321]"
 )
+as_of_option = click.option(
+    "--as-of", metavar="MOMENT", help="As of then: a position of the log, a time, or a day, which counts to its end."
+)
+#: An argument or option that names a file to read as text; `-` is stdin.
+text_file = click.File(encoding="utf-8", errors="replace")
 
 
 def connect_to(url: str | None) -> Client:

@@ -100,6 +100,11 @@ def seconds_text(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
+def counted(number: int, word: str) -> str:
+    """`one job`, `2 jobs`, `12,000 jobs`."""
+    return f"one {word}" if number == 1 else f"{number:,} {word}s"
+
+
 def seconds_between(first: str, last: str) -> float:
     """The time from one moment of the log to another."""
     return (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()

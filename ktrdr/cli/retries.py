@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ktrdr.api.views import JobView
     from ktrdr.client import Client
 
-_follow_option = click.option("--follow", is_flag=True, help="Watch until the job ends; Ctrl-C only stops watching.")
+follow_option = click.option("--follow", is_flag=True, help="Watch until the job ends; Ctrl-C only stops watching.")
 _key_option = click.option("--idempotency-key", help="The same key and content always give the same job.")
 
 
@@ -40,7 +40,7 @@ def _read_changes(_context: click.Context, _parameter: click.Parameter, given: S
 @id_argument
 @click.option("--from-checkpoint", is_flag=True, help="Go on from its newest checkpoint rather than from the start.")
 @target_option
-@_follow_option
+@follow_option
 @_key_option
 @url_option
 @json_option
@@ -68,7 +68,7 @@ def retry(
             idempotency_key=idempotency_key,
             **({"target": target} if target else {}),
         )
-        _tell(client, job, follow=follow, as_json=as_json)
+        tell_submitted(client, job, follow=follow, as_json=as_json)
 
 
 @click.command()
@@ -84,7 +84,7 @@ def retry(
 )
 @click.option("--seed", type=int, help="Draw anew from this seed instead of going on drawing.")
 @target_option
-@_follow_option
+@follow_option
 @_key_option
 @url_option
 @json_option
@@ -119,7 +119,7 @@ def fork(
             target=target,
             idempotency_key=idempotency_key,
         )
-        _tell(client, job, follow=follow, as_json=as_json)
+        tell_submitted(client, job, follow=follow, as_json=as_json)
 
 
 @click.command()
@@ -146,7 +146,8 @@ def checkpoints(job_id: str, url: str | None, as_json: bool) -> None:
     )
 
 
-def _tell(client: Client, job: JobView, *, follow: bool, as_json: bool) -> None:
+def tell_submitted(client: Client, job: JobView, *, follow: bool, as_json: bool) -> None:
+    """Tells of a job that was made of another, or watches it; its end is the exit code then."""
     if follow:
         from ktrdr.cli.follow import follow_job
 

@@ -25,7 +25,9 @@ _OUTCOMES = {
 
 def sentence(event: EventView) -> str:
     """What happened, in words."""
-    data: Mapping[str, Any] = event["data"]
+    data: Mapping[str, Any] | None = event["data"]
+    if data is None:
+        return "pruned: what it said is in the archive only"
     match event["type"]:
         case "JobSubmitted":
             what = f"{data['name']} over {', '.join(data['symbols'])} ({', '.join(data['timeframes'])})"
@@ -86,6 +88,8 @@ def _origin(data: Mapping[str, Any]) -> str:
             return f" as a retry of {data['parent']}{again}"
         case "fork":
             return f" as a fork of {data['parent']} from epoch {data['forked_from']['epoch']} on"
+        case "counterfactual":
+            return f" as a counterfactual of {data['parent']}"
     return ""
 
 

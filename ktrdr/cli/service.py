@@ -142,7 +142,7 @@ def worker(slots: int | None, until_stdin_closes: bool) -> None:
 @click.command()
 @_until_stdin_closes
 def scheduler(until_stdin_closes: bool) -> None:
-    """Does what is due by the clock: takes jobs from workers that were lost.
+    """Does what is due by the clock: takes jobs from workers that were lost, signs the log.
 
     \b
     Examples:
@@ -150,7 +150,7 @@ def scheduler(until_stdin_closes: bool) -> None:
     """
     from ktrdr.scheduler import run_scheduler
 
-    run_scheduler(_begin_part("scheduler", until_stdin_closes)[0])
+    run_scheduler(*_begin_part("scheduler", until_stdin_closes))
 
 
 @click.command("host-worker")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ktrdr.cli.options import connect_to, json_option, url_option
-from ktrdr.cli.output import put, put_json, say
+from ktrdr.cli.output import counted, put, put_json, say
 
 if TYPE_CHECKING:
     from ktrdr.training.faults import Fault
@@ -150,19 +150,19 @@ def _put_report(report: Mapping[str, Any]) -> None:
         symbols = ", ".join(strategy["training_data"]["symbols"]["list"])
         put(f"{report['file']} is valid: {strategy['name']} over {symbols}, {len(report['features'])} features")
     else:
-        put(f"{report['file']} is not valid: {_count(len(report['errors']), 'fault')}")
+        put(f"{report['file']} is not valid: {counted(len(report['errors']), 'fault')}")
         _put_faults(report["errors"])
     if report["warnings"]:
-        put(_count(len(report["warnings"]), "warning"))
+        put(counted(len(report["warnings"]), "warning"))
         _put_faults(report["warnings"])
 
 
 def _put_meaning(parsed: Parsed, summary: Summary) -> None:
     from ktrdr.training.strategy.yaml_file import to_yaml
 
-    put(f"# {_count(summary.parameters, 'parameter')} in the network.")
-    put(f"# {_count(summary.warm_up_bars, 'bar')} at most until the first sample: the warm-up.")
-    put(f"# {_count(len(summary.features), 'feature')}, in this order:")
+    put(f"# {counted(summary.parameters, 'parameter')} in the network.")
+    put(f"# {counted(summary.warm_up_bars, 'bar')} at most until the first sample: the warm-up.")
+    put(f"# {counted(len(summary.features), 'feature')}, in this order:")
     for feature in summary.features:
         put(f"#   {feature}")
     put("")
@@ -194,7 +194,3 @@ def _put_faults(faults: Sequence[Mapping[str, Any]]) -> None:
         put(f"  {where}: {fault['detail']}" if where else f"  {fault['detail']}")
         if fault["fix"]:
             put(f"    fix: {fault['fix']}")
-
-
-def _count(number: int, word: str) -> str:
-    return f"one {word}" if number == 1 else f"{number:,} {word}s"

@@ -21,6 +21,9 @@ from ktrdr.client.stream import follow_events
 from ktrdr.client.transport import ApiError, ServiceUnreachableError, Transport
 
 if TYPE_CHECKING:
+    from ktrdr.api.audit_diff import JobDifference
+    from ktrdr.api.audit_differences import ComparisonView
+    from ktrdr.api.audit_proofs import ConsistencyProof, LogKeys
     from ktrdr.api.service_settings import SettingsView
     from ktrdr.api.views import CheckpointView, EventView, JobDetail, JobView
     from ktrdr.api.workers import WorkerView
@@ -90,8 +93,9 @@ class Client:
         headers = {"Idempotency-Key": idempotency_key or uuid4().hex}
         return cast("JobView", self._transport.json("POST", "/jobs", json=body, headers=headers))
 
-    def job(self, job_id: str) -> JobDetail:
-        return cast("JobDetail", self._transport.json("GET", _job_path(job_id)))
+    def job(self, job_id: str, *, as_of: str | int | None = None) -> JobDetail:
+        """A job as it is, or as it was at a position of the log or a moment."""
+        return cast("JobDetail", self._transport.json("GET", _job_path(job_id), params=_given(as_of=as_of)))
 
     def jobs(
         self,
@@ -102,20 +106,38 @@ class Client:
         label: Sequence[str] = (),
         submitted_from: str | None = None,
         submitted_until: str | None = None,
+        as_of: str | int | None = None,
         limit: int | None = None,
     ) -> Iterator[JobView]:
-        """The jobs, newest first, read page by page; `label` as `key=value`."""
+        """The jobs, newest first, read page by page; `label` as `key=value`.
+
+        With `as_of`, a position of the log or a moment, as they were then.
+        """
         query = _given(
             status=list(status), strategy=strategy, symbol=symbol, label=list(label),
-            submitted_from=submitted_from, submitted_until=submitted_until,
+            submitted_from=submitted_from, submitted_until=submitted_until, as_of=as_of,
         )  # fmt: skip
-        left = limit
+        return cast("Iterator[JobView]", self._pages_of_jobs("/jobs", query, limit))
+
+    def diff(
+        self, first: str | int, last: str | int | None = None, *, limit: int | None = None
+    ) -> Iterator[JobDifference]:
+        """The jobs that are not the same at two moments (positions of the log or times; the second is now), and how.
+
+        The newest submission first, read page by page.
+        """
+        query = {"from": first, **_given(to=last)}
+        return cast("Iterator[JobDifference]", self._pages_of_jobs("/audit/diff", query, limit))
+
+    def _pages_of_jobs(self, path: str, query: Mapping[str, Any], limit: int | None) -> Iterator[Any]:
+        cursor, left = None, limit
         while left is None or left > 0:
-            page = self._transport.json("GET", "/jobs", params=query | {"limit": min(_PAGE, left or _PAGE)})
+            size = min(_PAGE, left or _PAGE)
+            page = self._transport.json("GET", path, params={**query, **_given(cursor=cursor), "limit": size})
             yield from page["jobs"]
-            if page["next_cursor"] is None:
+            cursor = page["next_cursor"]
+            if cursor is None:
                 return
-            query["cursor"] = page["next_cursor"]
             left = None if left is None else left - len(page["jobs"])
 
     def events(
@@ -181,6 +203,19 @@ class Client:
         path = f"{_job_path(job_id)}/{how}"
         return cast("JobView", self._transport.json("POST", path, json=body, headers=headers))
 
+    def why_differ(self, a: str, b: str) -> ComparisonView:
+        """Why the result of job `b` is not that of job `a`: causes, the first epoch that differs, metrics."""
+        return cast("ComparisonView", self._transport.json("GET", "/audit/why-differ", params={"a": a, "b": b}))
+
+    def counterfactual(
+        self, job_id: str, *, of: str, cause: str, idempotency_key: str | None = None, **run: Any
+    ) -> JobView:
+        """Submits a job once more with the value that job `of` has of one cause (a path that `why_differ` gives).
+
+        The rest is as in `retry`.
+        """
+        return self._submit_again("counterfactual", job_id, {"of": of, "cause": cause, **run}, idempotency_key)
+
     def checkpoints(self, job_id: str) -> list[CheckpointView]:
         """The checkpoints of a job that are still there, by epoch: what it can be forked from."""
         answer = self._transport.json("GET", f"{_job_path(job_id)}/checkpoints")
@@ -189,6 +224,14 @@ class Client:
     def model(self, job_id: str, path: Path) -> Path:
         """Downloads the model of a completed job as a zip file to `path`, which appears whole or not at all."""
         return _write_whole(path, self._transport.send("GET", f"{_job_path(job_id)}/model").content)
+
+    def bundle(self, job_id: str, path: Path) -> Path:
+        """Downloads a job as a zip file that verifies offline to `path`, which appears whole or not at all."""
+        return _write_whole(path, self._transport.send("GET", f"{_job_path(job_id)}/bundle").content)
+
+    def provenance(self, job_id: str) -> dict[str, Any]:
+        """The signed statement where the model of a completed job comes from: a DSSE envelope."""
+        return self._transport.json("GET", f"{_job_path(job_id)}/provenance")
 
     def predict(
         self,
@@ -272,6 +315,23 @@ class Client:
             date_format=date_format,
         )  # fmt: skip
         return self._transport.json("PUT", "/datasets", params=query, content=data)
+
+    def sign(self) -> str:
+        """Signs the log as it is now; the checkpoint as a signed note."""
+        return self._transport.send("POST", "/audit/checkpoints").text
+
+    def log_keys(self) -> LogKeys:
+        """Every key that the log was signed by, and the checkpoints that lead from one to the next."""
+        return cast("LogKeys", self._transport.json("GET", "/audit/keys"))
+
+    def job_proof(self, job_id: str) -> str:
+        """A proof of the newest event of a job, which verifies alone (C2SP tlog-proof)."""
+        return self._transport.send("GET", f"{_job_path(job_id)}/proof").text
+
+    def consistency(self, old: int, new: int) -> ConsistencyProof:
+        """That the log of `new` events begins with the one of `old` events."""
+        answer = self._transport.json("GET", "/audit/consistency", params={"from": old, "to": new})
+        return cast("ConsistencyProof", answer)
 
     def workers(self) -> list[WorkerView]:
         """Every worker: alive or lately gone, on which device, busy with what."""

@@ -44,6 +44,8 @@ class Relation(StrEnum):
     RETRY = "retry"
     #: Another training that goes on from an epoch of this one.
     FORK = "fork"
+    #: The same training with one thing as in another one, to see what it does.
+    COUNTERFACTUAL = "counterfactual"
 
 
 class CancelOutcome(StrEnum):
@@ -166,7 +168,7 @@ class BatchProgressed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochFinished:
-    SCHEMA: ClassVar[int] = 1
+    SCHEMA: ClassVar[int] = 2
     epoch: int
     epochs: int
     train_loss: float
@@ -178,6 +180,9 @@ class EpochFinished:
     seconds: float
     #: SHA-256 over the canonical bytes of the weights.
     weights_digest: str
+    #: Eight hexadecimal digits of each tensor's own digest, in the order of their names: where weights differ. Empty
+    #: where schema 1 recorded it.
+    tensors: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,8 +293,22 @@ JobEvent = (
 
 #: What a worker may say of its work while it lasts.
 ProgressEvent = StageStarted | StageFinished | BatchProgressed | EpochFinished | CheckpointSaved | TrainingResumed
+#: What may be emptied once the job has ended: how it went, and nothing that decides anything.
+PrunableEvent = StageStarted | StageFinished | BatchProgressed | EpochFinished
 #: Events after which nothing more is recorded of the job.
 TerminalEvent = JobCompleted | JobFailed | JobCancelled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """What is left of an event whose content was removed: that there was one. Its leaf hash still commits to it.
+
+    It is read and never recorded, so it is no JobEvent.
+    """
+
+    #: Of the event that it was: one of PrunableEvent.
+    type: str
+    schema: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,4 +323,4 @@ class Recorded:
     at: Instant
     #: Who caused it: `client:…`, `worker:…`, `scheduler`.
     actor: str
-    event: JobEvent
+    event: JobEvent | Pruned

@@ -75,7 +75,7 @@ def root_of(leaves: Iterable[bytes]) -> bytes:
 
 def tree_root(size: int, subtree: SubtreeHash) -> bytes:
     """The root of the tree of the first `size` leaves."""
-    return _range_root(0, size, subtree) if size else EMPTY_ROOT
+    return range_root(0, size, subtree) if size else EMPTY_ROOT
 
 
 def inclusion_proof(index: int, size: int, subtree: SubtreeHash) -> list[bytes]:
@@ -84,12 +84,12 @@ def inclusion_proof(index: int, size: int, subtree: SubtreeHash) -> list[bytes]:
         raise ValueError(f"leaf {index} is not in a tree of {size} leaves")
     first, end, path = 0, size, []
     while end - first > 1:
-        middle = first + _split(end - first)
+        middle = first + split_of(end - first)
         if index < middle:
-            path.append(_range_root(middle, end, subtree))
+            path.append(range_root(middle, end, subtree))
             end = middle
         else:
-            path.append(_range_root(first, middle, subtree))
+            path.append(range_root(first, middle, subtree))
             first = middle
     return path[::-1]
 
@@ -102,15 +102,15 @@ def consistency_proof(old: int, new: int, subtree: SubtreeHash) -> list[bytes]:
         return []
     first, end, is_whole, path = 0, new, True, []
     while old != end:
-        middle = first + _split(end - first)
+        middle = first + split_of(end - first)
         if old <= middle:
-            path.append(_range_root(middle, end, subtree))
+            path.append(range_root(middle, end, subtree))
             end = middle
         else:
-            path.append(_range_root(first, middle, subtree))
+            path.append(range_root(first, middle, subtree))
             first, is_whole = middle, False
     if not is_whole:
-        path.append(_range_root(first, end, subtree))
+        path.append(range_root(first, end, subtree))
     return path[::-1]
 
 
@@ -168,16 +168,16 @@ def check_consistency(old: int, new: int, old_root: bytes, new_root: bytes, proo
         raise ProofError("the proof does not lead to the roots: one tree is not the beginning of the other")
 
 
-def _range_root(first: int, end: int, subtree: SubtreeHash) -> bytes:
+def range_root(first: int, end: int, subtree: SubtreeHash) -> bytes:
     """The root over the leaves from `first` to before `end`, where `first` is a multiple of the largest power in it."""
     count = end - first
     if count & (count - 1) == 0:
         level = count.bit_length() - 1
         return subtree(level, first >> level)
-    middle = first + _split(count)
-    return node_hash(_range_root(first, middle, subtree), _range_root(middle, end, subtree))
+    middle = first + split_of(count)
+    return node_hash(range_root(first, middle, subtree), range_root(middle, end, subtree))
 
 
-def _split(count: int) -> int:
+def split_of(count: int) -> int:
     """The largest power of two below `count`, which is at least 2."""
     return 1 << ((count - 1).bit_length() - 1)

@@ -26,6 +26,7 @@ from ktrdr.jobs.events import (
     JobSubmitted,
     Json,
     LeaseExpired,
+    Pruned,
     Recorded,
     Relation,
     RequeueReason,
@@ -242,6 +243,8 @@ def _changes(state: JobState, recorded: Recorded) -> dict[str, Any]:
                 "train_accuracy": event.train_accuracy,
                 "validation_accuracy": event.validation_accuracy,
             }
+        case Pruned():
+            return {"reported": state.reported + 1}
         case CheckpointSaved():
             saved = {"epoch": event.epoch, "digest": event.digest}
             # A file that was written again is remembered once, else it would push out one to fall back on.

@@ -1,7 +1,7 @@
-"""What happens by the clock: silent leases are taken from their workers, silent workers count as lost, and so on.
+"""What happens by the clock: silent leases are taken from their workers, the log is signed, and so on.
 
-Imports jobs and the store. APScheduler is an alarm clock only; what it sets off is decided and recorded in the log,
-so two schedulers at once do no harm.
+Imports jobs, the store and the audit. APScheduler is an alarm clock only; what it sets off is decided and recorded in
+the log, so two schedulers at once do no harm.
 """
 
 from __future__ import annotations
@@ -9,27 +9,35 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from ktrdr.audit.notes import NoteError
+from ktrdr.audit.publishing import AskedWitness, Publisher, parse_witnesses
+from ktrdr.audit.retention import Pruner
 from ktrdr.scheduler.sweep import Sweep
+from ktrdr.settings import SETTINGS, Settings
 from ktrdr.store import Store
 from ktrdr.store.checkpoints import Retention
 from ktrdr.store.stopped_writer import StoppedWriters
+from ktrdr.training.faults import Fault, InvalidInputError
 
 #: With a lease of 15 s, a lost worker's job is queued again within 17 s.
 SWEEP_SECONDS = 1.0
 #: Checkpoints that nobody needs any more stay for no longer than that.
 RETENTION_SECONDS = 60.0
+PRUNE_SECONDS = 86_400.0
 
 
-def run_scheduler(store: Store) -> None:
-    """Runs until SIGTERM or SIGINT."""
+def run_scheduler(store: Store, settings: Settings) -> None:
+    """Runs until SIGTERM or SIGINT. Raises InvalidInputError for a witness whose key is damaged."""
     log, reader = store.open_log(), store.open_reader()
     sweep = Sweep(log, reader, store.lease_seconds)
     # Sweep and retention may run at once, so each has a reader of its own.
     files_reader = store.open_reader()
     retention = Retention(store, log, files_reader)
+    publisher = Publisher(store, log, copy=settings.checkpoint_push, witnesses=_witnesses(settings))
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, lambda *_: stopping.set())
@@ -43,6 +51,25 @@ def run_scheduler(store: Store) -> None:
         coalesce=True,
         max_instances=1,
     )
+    alarms.add_job(
+        publisher,
+        "interval",
+        seconds=settings.sign_seconds,
+        next_run_time=datetime.now(UTC),
+        misfire_grace_time=None,
+        coalesce=True,
+        max_instances=1,
+    )
+    if settings.prune_days is not None:
+        alarms.add_job(
+            Pruner(store, timedelta(days=settings.prune_days), stopping),
+            "interval",
+            seconds=PRUNE_SECONDS,
+            next_run_time=datetime.now(UTC),
+            misfire_grace_time=None,
+            coalesce=True,
+            max_instances=1,
+        )
     alarms.start()
     # APScheduler goes by the wall clock: set back by an hour, it rings an hour late, and no lease may wait so long.
     stopped_writers = StoppedWriters(store.engine.url.database)
@@ -52,3 +79,11 @@ def run_scheduler(store: Store) -> None:
     alarms.shutdown()
     for connection in (reader, files_reader, log):
         connection.close()
+
+
+def _witnesses(settings: Settings) -> list[AskedWitness]:
+    try:
+        return parse_witnesses(settings.witnesses or "")
+    except NoteError as error:
+        setting = SETTINGS["witnesses"]
+        raise InvalidInputError([Fault((setting.variable,), str(error), f"give {setting.expected}")]) from None

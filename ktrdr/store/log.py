@@ -18,7 +18,7 @@ from sqlalchemy import Engine
 
 from ktrdr.clock import Clock, system_clock, to_instant
 from ktrdr.jobs.codec import encode, leaf_hash
-from ktrdr.jobs.events import Instant, JobEvent, JobId, Position, Recorded
+from ktrdr.jobs.events import Instant, JobEvent, JobId, Position, Pruned, Recorded
 from ktrdr.jobs.merkle import Edge
 from ktrdr.jobs.refusals import StaleVersionError
 from ktrdr.jobs.state import JobState, evolve, no_job, state_from_data
@@ -111,6 +111,8 @@ class Transaction:
 
     def _insert(self, recorded: Recorded) -> None:
         event = recorded.event
+        if isinstance(event, Pruned):
+            raise TypeError(f"{event.type} was pruned: what is left of an event cannot be recorded")
         event_type, data = type(event).__name__, encode(event)
         self.defer(
             self.statements.insert_event,

@@ -11,15 +11,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, Select, and_, func, select
+from sqlalchemy import Engine, Select, TextClause, and_, func, select
 
-from ktrdr.jobs.codec import decode
+from ktrdr.jobs.codec import decode, entry_bytes
 from ktrdr.jobs.events import CheckpointSaved, Instant, JobId, JobSubmitted, Position, Recorded, Target
 from ktrdr.jobs.queue import Rules
 from ktrdr.jobs.refusals import UnknownJobError
-from ktrdr.jobs.state import JobState, state_from_data
+from ktrdr.jobs.state import JobState, fold, no_job, state_from_data
 from ktrdr.jobs.workers import Present, WorkerState
-from ktrdr.store.projections import terms_of
+from ktrdr.store.projections import SNAPSHOT_VERSIONS, terms_of
 from ktrdr.store.queue import find_next, why_waiting
 from ktrdr.store.schema import datasets, events, job_terms, jobs, leases, strategies, workers
 from ktrdr.store.service_settings import StoredSetting, default_target_of, read_settings, rules_of
@@ -51,6 +51,18 @@ class StoredEvent:
             actor=self.actor,
             event=decode(self.type, self.schema, self.data),
         )
+
+    @property
+    def entry(self) -> bytes:
+        """What the leaf hash is over; of a pruned event it is gone."""
+        return entry_bytes(
+            position=self.position, job_id=self.job_id, version=self.version, event_type=self.type,
+            schema=self.schema, data=self.data, actor=self.actor, at=self.recorded_at,
+        )  # fmt: skip
+
+
+#: The columns of `events`, in the order of `Statements.events_between`.
+_STORED = tuple(column.name for column in events.columns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +170,7 @@ class Reader:
     def workers(self) -> list[KnownWorker]:
         """Every worker that was heard of lately, by kind and name."""
         columns = [workers.c[field] for field in KnownWorker.__slots__]
-        rows = self._rows(select(*columns).order_by(workers.c.kind, workers.c.name))
+        rows = self.rows(select(*columns).order_by(workers.c.kind, workers.c.name))
         return [
             KnownWorker(
                 **dict(row._mapping) | {"state": WorkerState(row.state), "capabilities": json.loads(row.capabilities)}
@@ -173,7 +185,7 @@ class Reader:
     def running_jobs(self) -> list[JobState]:
         """The jobs that workers hold, the oldest claim first."""
         held = select(jobs.c.state).join(leases, leases.c.job_id == jobs.c.job_id)
-        states = [state_from_data(json.loads(row[0])) for row in self._rows(held)]
+        states = [state_from_data(json.loads(row[0])) for row in self.rows(held)]
         return sorted(states, key=lambda state: state.claimed_at or "")
 
     def why_waiting(self, job: JobState) -> str | None:
@@ -191,6 +203,17 @@ class Reader:
             raise UnknownJobError(job_id)
         return state_from_data(json.loads(row[0]))
 
+    def state_at(self, job_id: JobId, position: int) -> JobState:
+        """The job from its events up to a position, whatever its row says; version 0 if it was submitted later."""
+        kept = self._statements.snapshot_at.run(self._cursor, job_id=job_id, position=position).fetchone()
+        state = state_from_data(json.loads(kept[0])) if kept else no_job(job_id)
+        while True:
+            between = {"after": state.version, "until": state.version + SNAPSHOT_VERSIONS, "position": position}
+            rows = self._statements.events_between.run(self._cursor, job_id=job_id, **between).fetchall()
+            state = fold((StoredEvent(**dict(zip(_STORED, row, strict=True))).recorded for row in rows), state)
+            if len(rows) < SNAPSHOT_VERSIONS:
+                return state
+
     def submission(self, job_id: JobId) -> JobSubmitted:
         """The event that began a job. Raises UnknownJobError."""
         history = self.job_events(job_id, limit=1)
@@ -201,7 +224,7 @@ class Reader:
     def saved_checkpoints(self, job_id: JobId) -> list[CheckpointSaved]:
         """Every checkpoint that a job has saved, oldest first, whether its file is still there or not."""
         query = select(events).where(events.c.job_id == job_id, events.c.type == CheckpointSaved.__name__)
-        rows = self._rows(query.order_by(events.c.version))
+        rows = self.rows(query.order_by(events.c.version))
         found = (StoredEvent(**row._mapping).recorded.event for row in rows)
         return [event for event in found if isinstance(event, CheckpointSaved)]
 
@@ -213,6 +236,13 @@ class Reader:
     def jobs(self, wanted: JobFilter, *, before: int | None = None, limit: int) -> list[tuple[int, JobState]]:
         """A page of jobs with the positions of their submissions, newest first, submitted before position `before`."""
         query: Select[Any] = select(jobs.c.submitted_position, jobs.c.state)
+        if wanted.statuses:
+            query = query.where(jobs.c.status.in_(wanted.statuses))
+        rows = self.rows(self.matching(query, wanted, before=before).limit(limit))
+        return [(row[0], state_from_data(json.loads(row[1]))) for row in rows]
+
+    def matching(self, query: Select[Any], wanted: JobFilter, *, before: int | None = None) -> Select[Any]:
+        """A query of `jobs` for those that are wanted, newest first, by what they were submitted with."""
         symbols = [wanted.symbol] if wanted.symbol else []
         for number, term in enumerate(terms_of(wanted.name, symbols, wanted.labels)):
             found = job_terms.alias(f"term_{number}")
@@ -223,16 +253,13 @@ class Reader:
             query = query.where(jobs.c.submitted_position >= self.position_at(wanted.submitted_from))
         if wanted.submitted_until:
             query = query.where(jobs.c.submitted_position < self.position_at(wanted.submitted_until, after=True))
-        if wanted.statuses:
-            query = query.where(jobs.c.status.in_(wanted.statuses))
         if before is not None:
             query = query.where(jobs.c.submitted_position < before)
-        query = query.order_by(jobs.c.submitted_position.desc()).limit(limit)
-        return [(row[0], state_from_data(json.loads(row[1]))) for row in self._rows(query)]
+        return query.order_by(jobs.c.submitted_position.desc())
 
     def status_counts(self) -> dict[str, int]:
         """How many jobs there are in each status."""
-        rows = self._rows(select(jobs.c.status, func.count()).group_by(jobs.c.status))
+        rows = self.rows(select(jobs.c.status, func.count()).group_by(jobs.c.status))
         return {row[0]: row[1] for row in rows}
 
     def job_events(self, job_id: JobId, *, after: int = 0, limit: int) -> list[StoredEvent]:
@@ -254,7 +281,7 @@ class Reader:
 
     def datasets(self) -> list[Dataset]:
         query = select(datasets).order_by(datasets.c.kind, datasets.c.symbol, datasets.c.timeframe)
-        return [Dataset(**row._mapping) for row in self._rows(query)]
+        return [Dataset(**row._mapping) for row in self.rows(query)]
 
     def digests(self, symbols: Collection[str]) -> Digests:
         """What the symbols (and names of value series) mean today, on whatever timeframe."""
@@ -263,7 +290,7 @@ class Reader:
         return {row[:3]: row[3] for row in rows}
 
     def strategy_names(self) -> list[str]:
-        return [row[0] for row in self._rows(select(strategies.c.name).order_by(strategies.c.name))]
+        return [row[0] for row in self.rows(select(strategies.c.name).order_by(strategies.c.name))]
 
     def strategy_source(self, name: str) -> str | None:
         """The text of a stored strategy file."""
@@ -274,7 +301,8 @@ class Reader:
         self._connection.close()
 
     def _events(self, query: Select[Any], limit: int) -> list[StoredEvent]:
-        return [StoredEvent(**row._mapping) for row in self._rows(query.limit(limit))]
+        return [StoredEvent(**row._mapping) for row in self.rows(query.limit(limit))]
 
-    def _rows(self, query: Select[Any]) -> Sequence[Any]:
+    def rows(self, query: Select[Any] | TextClause) -> Sequence[Any]:
+        """What a query gives, whole, so that no transaction is held."""
         return self._connection.execute(query).fetchall()

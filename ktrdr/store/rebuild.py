@@ -27,12 +27,12 @@ from sqlalchemy import (
 )
 
 from ktrdr.jobs.events import JobId, Recorded
-from ktrdr.jobs.state import fold
+from ktrdr.jobs.state import fold, no_job
 from ktrdr.store.database import begin_write
 from ktrdr.store.doorbell import Doorbell
-from ktrdr.store.projections import job_row, lease_row, terms
+from ktrdr.store.projections import SNAPSHOT_VERSIONS, job_row, lease_row, snapshot_rows, terms
 from ktrdr.store.reader import StoredEvent
-from ktrdr.store.schema import events, job_terms, jobs, leases
+from ktrdr.store.schema import events, job_terms, jobs, leases, snapshots
 
 GROUP = 200
 
@@ -42,13 +42,23 @@ class Difference:
     """A projection that does not say what the log says."""
 
     job_id: str
-    #: `jobs`, `job_terms` or `leases`.
+    #: `jobs`, `job_terms`, `leases` or `snapshots`.
     projection: str
     found: Any
     expected: Any
 
     def __str__(self) -> str:
-        return f"{self.projection} of job {self.job_id}: found {self.found}, the log says {self.expected}"
+        found, expected = _differing(self.found, self.expected)
+        return f"{self.projection} of job {self.job_id}: found {found}, the log says {expected}"
+
+
+def _differing(found: Any, expected: Any) -> tuple[Any, Any]:
+    """The same without what is equal in both."""
+    if not isinstance(found, dict) or not isinstance(expected, dict):
+        return found, expected
+    names = [name for name in found | expected if found.get(name) != expected.get(name)]
+    parts = {name: _differing(found.get(name), expected.get(name)) for name in names}
+    return {name: part[0] for name, part in parts.items()}, {name: part[1] for name, part in parts.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +90,24 @@ def rebuild(
                 differences += found
                 if found and repair:
                     _rewrite(connection, history)
+                elif repair and len(_snapshots(connection, job_id)) < history[-1].version // SNAPSHOT_VERSIONS:
+                    rewrite_snapshots(connection, history)
             connection.commit()
             jobs_seen += len(group)
             if progress:
                 progress(jobs_seen)
         begin_write(connection.connection.cursor())
-        differences += _orphans(connection, repair=repair)
+        differences += orphans(connection, repair=repair)
         connection.commit()
     doorbell.ring()
     return Rebuilt(jobs_seen, events_seen, tuple(differences))
 
 
 def compare(connection: Connection, history: list[Recorded]) -> list[Difference]:
-    """How the projections of one job differ from what its history says."""
+    """How the projections of one job differ from what its history says.
+
+    That a snapshot is missing is no difference: it only makes the way to a state shorter, and `rebuild` makes it again.
+    """
     first, state = history[0], fold(history)
     expected: dict[str, Any] = {
         "jobs": _plain(job_row(first, state)),
@@ -106,11 +121,23 @@ def compare(connection: Connection, history: list[Recorded]) -> list[Difference]
         ),
         "leases": _plain(_row(connection, leases, state.job_id), without=("renewals", "claim_id")),
     }
+    if kept := _snapshots(connection, state.job_id):
+        right = {row["position"]: _plain(row) for row in snapshot_rows(no_job(first.job_id), history)}
+        wrong = {position: row for position, row in kept.items() if row != right.get(position)}
+        found["snapshots"], expected["snapshots"] = wrong, {position: right.get(position) for position in wrong}
     return [
         Difference(state.job_id, name, found[name], expected[name])
         for name in expected
         if found[name] != expected[name]
     ]
+
+
+def rewrite_snapshots(connection: Connection, history: list[Recorded]) -> None:
+    """Makes the snapshots of one job again, from all that is recorded of it."""
+    job_id = history[0].job_id
+    connection.execute(delete(snapshots).where(snapshots.c.job_id == job_id))
+    for row in snapshot_rows(no_job(job_id), history):
+        connection.execute(insert(snapshots).values(row))
 
 
 def _rewrite(connection: Connection, history: list[Recorded]) -> None:
@@ -129,6 +156,7 @@ def _rewrite(connection: Connection, history: list[Recorded]) -> None:
         # Known to the lease alone; whatever renewals count from is a beginning.
         known = {"renewals": kept.get("renewals", 0), "claim_id": kept.get("claim_id")}
         connection.execute(insert(leases).values({**lease, **known}))
+    rewrite_snapshots(connection, history)
 
 
 def _make_way(connection: Connection, row: Mapping[str, Any]) -> None:
@@ -140,10 +168,10 @@ def _make_way(connection: Connection, row: Mapping[str, Any]) -> None:
     connection.execute(update(jobs).where(wrongly).values(out_of_the_way))
 
 
-def _orphans(connection: Connection, *, repair: bool) -> list[Difference]:
+def orphans(connection: Connection, *, repair: bool) -> list[Difference]:
     """Projection rows of jobs that the log does not know."""
     found = []
-    for table in (leases, job_terms, jobs):  # a lease before the row of the job that it refers to
+    for table in (snapshots, leases, job_terms, jobs):  # a lease before the row of the job that it refers to
         if table is job_terms:
             name: ColumnElement[str] = literal("submitted at ").concat(cast(job_terms.c.submitted_position, Text))
             known = exists().where(events.c.position == job_terms.c.submitted_position, events.c.version == 1)
@@ -177,8 +205,21 @@ def _row(connection: Connection, table: Table, job_id: str) -> dict[str, Any] | 
     return dict(row) if row else None
 
 
+def _snapshots(connection: Connection, job_id: str) -> dict[int, dict[str, Any] | None]:
+    """The snapshots that are kept of a job, by position."""
+    rows = connection.execute(select(snapshots).where(snapshots.c.job_id == job_id)).mappings()
+    return {row["position"]: _plain(dict(row)) for row in rows}
+
+
 def _plain(row: Mapping[str, Any] | None, *, without: tuple[str, ...] = ()) -> dict[str, Any] | None:
     """A row as comparable data: the state as what its JSON says, whatever the order of its keys."""
     if row is None:
         return None
-    return {name: json.loads(value) if name == "state" else value for name, value in row.items() if name not in without}
+    return {name: _read(value) if name == "state" else value for name, value in row.items() if name not in without}
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:  # damaged, so it differs from whatever is right
+        return text

@@ -31,6 +31,7 @@ from ktrdr.store.schema import (
     job_terms,
     jobs,
     leases,
+    log_checkpoints,
     service_settings,
     snapshots,
     strategies,
@@ -94,6 +95,7 @@ class Statements:
             return Prepared(statement, dialect)
 
         self._prepare_workers(prepare)
+        self._prepare_history(prepare)
         job: BindParameter[str] = bindparam("job_id")
         self.insert_event = prepare(insert(events))
         self.tree = prepare(select(tree.c.size, tree.c.recorded_at, tree.c.edge))
@@ -103,7 +105,10 @@ class Statements:
             )
         )
         self.insert_tree_node = prepare(insert(tree_nodes))
-        self.insert_snapshot = prepare(insert(snapshots))
+        of_size = log_checkpoints.c.size == bindparam("size")
+        self.log_checkpoint = prepare(select(log_checkpoints.c.note).where(of_size))
+        self.delete_log_checkpoint = prepare(delete(log_checkpoints).where(of_size))
+        self.insert_log_checkpoint = prepare(insert(log_checkpoints))
         self.recorded_at = prepare(select(events.c.recorded_at).where(events.c.position == bindparam("position")))
         self.last_position = prepare(select(func.coalesce(func.max(events.c.position), 0)))
         self.cancellation = prepare(
@@ -242,6 +247,25 @@ class Statements:
         )
         self.beats = prepare(select(workers.c.name, workers.c.beats).where(workers.c.state.not_in(_GONE)))
         self.departed_beats = prepare(select(workers.c.name, workers.c.beats).where(workers.c.state.in_(_GONE)))
+
+    def _prepare_history(self, prepare: Callable[[ClauseElement], Prepared]) -> None:
+        self.insert_snapshot = prepare(insert(snapshots))
+        self.snapshot_at = prepare(
+            select(snapshots.c.state)
+            .where(snapshots.c.job_id == bindparam("job_id"), snapshots.c.position <= bindparam("position"))
+            .order_by(snapshots.c.position.desc())
+            .limit(_ONE)
+        )
+        self.events_between = prepare(
+            select(events)
+            .where(
+                events.c.job_id == bindparam("job_id"),
+                events.c.version > bindparam("after"),
+                events.c.version <= bindparam("until"),
+                events.c.position <= bindparam("position"),
+            )
+            .order_by(events.c.version)
+        )
 
     def digests_of(self, symbols: int) -> Prepared:
         """The digests of so many symbols, given as `symbol_0`, `symbol_1`, …: one look instead of one for each."""

@@ -2,7 +2,8 @@
 
 A training that goes on from a checkpoint gives the weights and the history of one that was never interrupted, bit for
 bit; leave any one field out and it does not. The bytes are a safetensors file, never pickle, and a function of the
-checkpoint: the SHA-256 of everything is part of them, so a damaged one is refused.
+training: no time is in them, so that the same training gives the same file again. The SHA-256 of everything is part of
+them, so a damaged one is refused.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import safetensors
@@ -21,7 +23,7 @@ from ktrdr.training.optimization import Best, LearningRate
 from ktrdr.training.progress import EpochFinished
 from ktrdr.training.weights import weights_digest
 
-FORMAT = 1
+FORMAT = 2
 
 #: The only key of the metadata, because the order of several would not be the same every time.
 _METADATA = "checkpoint"
@@ -39,7 +41,7 @@ class Checkpoint:
     seed: int
     #: What the weights consist of, as `layout_of` says it.
     layout: Mapping[str, str]
-    #: Of every epoch up to here.
+    #: Of every epoch up to here; how long one took is not kept, and read again it is 0.
     history: tuple[EpochFinished, ...]
     #: All weights, (weights,), on the CPU as every tensor here.
     weights: torch.Tensor
@@ -77,7 +79,7 @@ class Checkpoint:
             "training": self.training,
             "seed": self.seed,
             "layout": dict(self.layout),
-            "history": [asdict(epoch) for epoch in self.history],
+            "history": [_timeless(epoch) for epoch in self.history],
             "learning_rate": asdict(self.learning_rate),
             "best": best,
         }
@@ -98,6 +100,19 @@ def from_bytes(data: bytes) -> Checkpoint:
     return checkpoint
 
 
+def read_checkpoint(file: Path, digest: str) -> Checkpoint:
+    """The checkpoint that was saved under this digest. Raises `CheckpointError`."""
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        raise CheckpointError("its file is missing") from None
+    except OSError as error:
+        raise CheckpointError(f"its file cannot be read: {error}") from error
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise CheckpointError(f"the {len(data)} bytes of its file are not those that were saved")
+    return from_bytes(data)
+
+
 def _parse(data: bytes) -> Checkpoint:
     # The file begins with the length of its header, in eight bytes (the format is described at
     # https://github.com/huggingface/safetensors#format); the library reads metadata from files only.
@@ -113,7 +128,7 @@ def _parse(data: bytes) -> Checkpoint:
         training=plain["training"],
         seed=plain["seed"],
         layout=plain["layout"],
-        history=tuple(EpochFinished(**epoch) for epoch in plain["history"]),
+        history=tuple(EpochFinished(**epoch, seconds=0.0) for epoch in plain["history"]),
         weights=tensors["weights"],
         optimizer=_beginning_with(_OPTIMIZER, tensors),
         learning_rate=LearningRate(**plain["learning_rate"]),
@@ -124,6 +139,10 @@ def _parse(data: bytes) -> Checkpoint:
 
 def _beginning_with(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _timeless(epoch: EpochFinished) -> dict[str, object]:
+    return {name: value for name, value in asdict(epoch).items() if name != "seconds"}
 
 
 def _digest(plain: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> str:

@@ -10,27 +10,16 @@ import platform
 import random
 import re
 from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from ktrdr.training.numeric_environment import steering
+
 #: At one thread networks are bitwise equal across processes and under load; at two some are not (measured).
 _DEFAULT_THREADS = 1
-
-#: Environment variables that steer the numeric libraries begin with one of these.
-_ENVIRONMENT = (
-    "ATEN_",
-    "CUBLAS_",
-    "CUDA_",
-    "GOMP_",
-    "KMP_",
-    "KTRDR_DEVICE",
-    "KTRDR_NUMERICS",
-    "MKL_",
-    "NVIDIA_TF32",
-    "OMP_",
-    "ONEDNN_",
-)
 
 
 def make_deterministic(*, threads: int = _DEFAULT_THREADS) -> None:
@@ -85,27 +74,41 @@ def restore_generators(states: Mapping[str, torch.Tensor], device: str) -> None:
         torch.mps.set_rng_state(states["mps"])
 
 
-def numeric_profile() -> dict[str, object]:
+def numeric_profile(accelerator: str | None = None) -> dict[str, object]:
     """What the bits of a result depend on beside the specification, as plain JSON values.
 
-    Another instruction set changes the last bits of the weights, while the loss agrees to about 12 digits.
+    `accelerator` is what the device manager says of the device; None for the CPU. Another instruction set changes the
+    last bits of the weights, while the loss agrees to about 12 digits.
     """
     configuration = torch.__config__.show()
     return {
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
         "machine": platform.machine(),
+        "cpu": _cpu_model(),
         "system": platform.system(),
         "glibc": platform.libc_ver()[1] or None,
         "numpy": np.__version__,
+        "ta_lib": version("ta-lib"),
         "torch": str(torch.__version__),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "mkl": _version(r"Math Kernel Library Version ([\w.]+)", configuration),
         "onednn": _version(r"(?:oneDNN|MKL-DNN) v([\w.]+)", configuration),
+        "accelerator": accelerator,
         "threads": torch.get_num_threads(),
         "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
-        "environment": {name: value for name, value in sorted(os.environ.items()) if name.startswith(_ENVIRONMENT)},
+        "environment": steering(os.environ),
     }
+
+
+def _cpu_model() -> str | None:
+    """The processor's name: MKL chooses its code by the maker too. None where the kernel does not tell (Linux does)."""
+    try:
+        told = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return None
+    found = re.search(r"^model name\s*: (.+)$", told, re.MULTILINE)
+    return found[1] if found else None
 
 
 def _version(pattern: str, text: str) -> str | None:

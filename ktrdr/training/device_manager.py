@@ -65,6 +65,17 @@ class DeviceManager:
         return _cpu()
 
 
+def accelerator_of(device: str) -> str | None:
+    """What a device is, beside its number, as far as results depend on it; None for the CPU."""
+    match torch.device(device).type:
+        case "cuda":
+            cudnn: object = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+            return f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}, cuDNN {cudnn}"
+        case "mps":
+            return "Metal"
+    return None
+
+
 def _cuda(index: int) -> DeviceCapabilities | None:
     if not torch.cuda.is_available():
         return None

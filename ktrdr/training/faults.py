@@ -9,6 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 
+def dotted(path: Sequence[str | int]) -> str:
+    """A path as people write it: `fuzzy_sets.momentum.low[1]`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing that is wrong (or, as a warning, without effect)."""
@@ -22,11 +30,8 @@ class Fault:
 
     @property
     def dotted(self) -> str:
-        """The path as people write it: `fuzzy_sets.momentum.low[1]`."""
-        text = ""
-        for part in self.path:
-            text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-        return text
+        """The path as people write it."""
+        return dotted(self.path)
 
     @property
     def pointer(self) -> str:

@@ -15,6 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 SUMS = "SHA256SUMS"
+#: The signed statement where a model comes from (`ktrdr.audit.provenance`), in a downloaded one.
+PROVENANCE = "provenance.json"
+#: What is about the model and no part of it.
+BESIDE = frozenset({PROVENANCE})
 
 _LINE = re.compile(r"([0-9a-f]{64})  ([\w.-]+)")
 
@@ -50,19 +54,21 @@ def write_directory(directory: Path, files: Mapping[str, bytes]) -> str:
     return hashlib.sha256(sums).hexdigest()
 
 
-def read_directory(directory: Path, names: frozenset[str]) -> tuple[dict[str, bytes], str]:
+def read_directory(directory: Path, names: frozenset[str] | None = None) -> tuple[dict[str, bytes], str]:
     """The files of that very set of names, checked against their sums, and the model's digest.
 
+    Without `names` it is the files that the sums list. What `BESIDE` names may be there too, and does not count.
     Raises `SavedModelError` when a file is missing, extra or changed.
     """
-    found = {entry.name for entry in directory.iterdir()} if directory.is_dir() else set()
+    found = {entry.name for entry in directory.iterdir()} - BESIDE if directory.is_dir() else set()
+    if names is None:
+        names = frozenset(read_sums(directory)[0])
     if found != names | {SUMS}:
         wrong = [f"{name} is missing" for name in sorted((names | {SUMS}) - found)]
         wrong += [f"{name} does not belong there" for name in sorted(found - names - {SUMS})]
         raise SavedModelError(f"{directory} is no saved model: {', '.join(wrong)}")
     files = {name: (directory / name).read_bytes() for name in sorted(names)}
-    sums = (directory / SUMS).read_bytes()
-    listed = dict(_parse_line(line, directory)[::-1] for line in sums.decode(errors="replace").splitlines())
+    listed, digest = read_sums(directory)
     if listed.keys() != files.keys():
         raise SavedModelError(f"{directory / SUMS} lists {', '.join(sorted(listed))}, not {', '.join(sorted(files))}")
     for name, content in files.items():
@@ -70,7 +76,17 @@ def read_directory(directory: Path, names: frozenset[str]) -> tuple[dict[str, by
         if actual != listed[name]:
             # Either of the two files may be the changed one.
             raise SavedModelError(f"{directory / name} has the SHA-256 {actual}, but {SUMS} lists {listed[name]}")
-    return files, hashlib.sha256(sums).hexdigest()
+    return files, digest
+
+
+def read_sums(directory: Path) -> tuple[dict[str, str], str]:
+    """The SHA-256 that a file shall have, by its name, and the model's digest. Raises `SavedModelError`."""
+    try:
+        sums = (directory / SUMS).read_bytes()
+    except OSError as error:
+        raise SavedModelError(f"{directory} is no saved model: {SUMS}: {error.strerror}") from None
+    lines = sums.decode(errors="replace").splitlines()
+    return dict(_parse_line(line, directory)[::-1] for line in lines), hashlib.sha256(sums).hexdigest()
 
 
 def _parse_line(line: str, directory: Path) -> tuple[str, str]:

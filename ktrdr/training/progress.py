@@ -49,8 +49,10 @@ class EpochFinished:
     validation_accuracy: float | None
     learning_rate: float
     seconds: float
-    #: SHA-256 over the canonical bytes of the weights after this epoch (see `ktrdr.training.saved_model`).
+    #: SHA-256 over the canonical bytes of the weights after this epoch (see `ktrdr.training.weights`).
     weights_digest: str
+    #: Eight hexadecimal digits of each tensor's own digest, in the order of their names.
+    tensors: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,8 +62,10 @@ def report_of(
 
 
 def history_of(trained: TrainedModel) -> list[Mapping[str, object]]:
-    """Each epoch as plain data. How long one took is no property of the model."""
-    return [{key: value for key, value in asdict(epoch).items() if key != "seconds"} for epoch in trained.history]
+    """Each epoch as plain data, but for how long it took, which is no property of the model, and for each tensor's
+    digest, which the job's events hold."""
+    left_out = ("seconds", "tensors")
+    return [{key: value for key, value in asdict(epoch).items() if key not in left_out} for epoch in trained.history]
 
 
 def _part(part: Part, classes: tuple[str, ...]) -> dict[str, object]:

@@ -6,9 +6,12 @@ trainings of equal specifications under one numeric profile give the same weight
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ktrdr.training.strategy.model import Strategy
+from ktrdr.training.strategy.parse import from_mapping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,3 +38,18 @@ class Specification:
     prices: tuple[PriceReference, ...]
     seed: int
     context: tuple[ContextReference, ...] = ()
+
+
+def specification_of(
+    strategy: Mapping[str, Any], *, prices: Sequence[Mapping[str, Any]], context: Sequence[Mapping[str, Any]], seed: int
+) -> Specification:
+    """The specification from plain data, as a job's first event holds it.
+
+    Raises InvalidInputError for a strategy that this version does not take.
+    """
+    return Specification(
+        strategy=from_mapping(strategy).strategy,
+        prices=tuple(PriceReference(**price) for price in prices),
+        context=tuple(ContextReference(**one) for one in context),
+        seed=seed,
+    )

@@ -36,7 +36,7 @@ from ktrdr.training.resuming import Origin, begin, fork_of
 from ktrdr.training.sampling import balanced_order, batches_of
 from ktrdr.training.strategy.model import Training
 from ktrdr.training.training_state import TrainingState
-from ktrdr.training.weights import as_one_vector, layout_of, weights_digest
+from ktrdr.training.weights import as_one_vector, layout_of, weight_digests, weights_digest
 
 #: Called after every epoch with its number and a function that gives the checkpoint, if it is wanted: a copy of all
 #: weights is made only then.
@@ -116,6 +116,7 @@ def train_network(
         validation_loss = float(losses(validation_outputs, validation.targets).mean())
         if not math.isfinite(validation_loss):
             raise _not_finite("validation loss", validation_loss, f"epoch {epoch}, validation")
+        digests = weight_digests(learner.state_dict())
         finished = EpochFinished(
             epoch=epoch,
             epochs=training.epochs,
@@ -125,7 +126,8 @@ def train_network(
             validation_accuracy=_accuracy(validation_outputs, validation.targets),
             learning_rate=state.learning_rate.rate,
             seconds=time.perf_counter() - started,
-            weights_digest=weights_digest(learner.state_dict()),
+            weights_digest=digests.weights,
+            tensors=digests.tensors,
         )
         state.note(finished)
         progress_callback(finished)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -16,12 +16,37 @@ def weights_digest(state: Mapping[str, torch.Tensor]) -> str:
     Unlike a file's digest it does not depend on how the tensors are stored.
     """
     digest = hashlib.sha256()
+    for piece in _canonical_pieces(state):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+class WeightDigests(NamedTuple):
+    #: What `weights_digest` gives.
+    weights: str
+    #: The first `TENSOR_DIGITS` hexadecimal digits of the SHA-256 of each tensor's part of it, in the order of names.
+    tensors: str
+
+
+#: Enough to say which tensor differs, where the digest of all has shown that one does.
+TENSOR_DIGITS = 8
+
+
+def weight_digests(state: Mapping[str, torch.Tensor]) -> WeightDigests:
+    """The digest of all weights, and a short one of each tensor, in one walk through them."""
+    digest, tensors = hashlib.sha256(), []
+    for piece in _canonical_pieces(state):
+        digest.update(piece)
+        tensors.append(hashlib.sha256(piece).hexdigest()[:TENSOR_DIGITS])
+    return WeightDigests(digest.hexdigest(), "".join(tensors))
+
+
+def _canonical_pieces(state: Mapping[str, torch.Tensor]) -> Iterator[bytes]:
     for name, tensor in sorted(state.items()):
         array = tensor.detach().cpu().contiguous().numpy()
         shape = ",".join(map(str, array.shape))
-        digest.update(f"{name}\0{array.dtype.name}\0{shape}\0".encode())
-        digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
-    return digest.hexdigest()
+        values = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+        yield f"{name}\0{array.dtype.name}\0{shape}\0".encode() + values
 
 
 def layout_of(network: nn.Module) -> dict[str, str]:

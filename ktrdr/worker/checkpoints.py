@@ -6,10 +6,9 @@ import logging
 import time
 from collections.abc import Callable
 from hashlib import sha256
-from pathlib import Path
 
 from ktrdr.files import Checkpoints, write_whole
-from ktrdr.training.checkpoint import Checkpoint, CheckpointError, from_bytes
+from ktrdr.training.checkpoint import Checkpoint, read_checkpoint
 from ktrdr.training.resuming import Origin
 from ktrdr.worker.messages import CheckpointWritten, Train
 
@@ -73,16 +72,3 @@ def origins_of(job: Train) -> tuple[Origin, ...]:
         )
 
     return tuple(origin(one["epoch"], one["digest"]) for one in job.checkpoints)
-
-
-def read_checkpoint(file: Path, digest: str) -> Checkpoint:
-    """The checkpoint that was saved under this digest. Raises `CheckpointError`."""
-    try:
-        data = file.read_bytes()
-    except FileNotFoundError:
-        raise CheckpointError("its file is missing") from None
-    except OSError as error:
-        raise CheckpointError(f"its file cannot be read: {error}") from error
-    if sha256(data).hexdigest() != digest:
-        raise CheckpointError(f"the {len(data)} bytes of its file are not those that were saved")
-    return from_bytes(data)

@@ -99,13 +99,14 @@ def run_child(make_look: Callable[[Train, Connection], RequestLook]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the worker decides what it means
     pipe = Connection(int(sys.argv[1]))
     from ktrdr.training.determinism import make_deterministic, numeric_profile
-    from ktrdr.training.device_manager import DeviceManager
+    from ktrdr.training.device_manager import DeviceManager, accelerator_of
     from ktrdr.training.run import train  # noqa: F401  # imported now, so that the first job does not wait for it
 
     make_deterministic()
     capabilities = asdict(DeviceManager().capabilities())
     gc.freeze()  # what was imported stays: no collection during a training has to walk through it
-    pipe.send(Ready(capabilities=capabilities, numeric_profile=numeric_profile()))
+    profile = numeric_profile(accelerator_of(capabilities["device"]))
+    pipe.send(Ready(capabilities=capabilities, numeric_profile=profile))
     while True:
         try:
             message = pipe.recv()
@@ -165,28 +166,18 @@ def _place(latest: StageStarted | BatchFinished | None) -> str:
 
 
 def _run(job: Train, tell: Callable[[Progress], None], token: CancellationToken, keeper: CheckpointKeeper) -> Trained:
-    from ktrdr.training import prices, series
+    from ktrdr.training.data_folder import DataFolder
     from ktrdr.training.device_manager import DeviceManager
     from ktrdr.training.run import train
-    from ktrdr.training.specification import ContextReference, PriceReference, Specification
-    from ktrdr.training.strategy.parse import from_mapping
+    from ktrdr.training.specification import specification_of
     from ktrdr.worker.checkpoints import origins_of
 
-    strategy = from_mapping(job.strategy).strategy
-    specification = Specification(
-        strategy=strategy,
-        prices=tuple(PriceReference(**price) for price in job.prices),
-        context=tuple(ContextReference(**one) for one in job.context),
-        seed=job.seed,
-    )
-
-    def path(reference: PriceReference | ContextReference) -> Path:
-        return job.price_folder / f"{reference.digest}.npy"
-
+    specification = specification_of(job.strategy, prices=job.prices, context=job.context, seed=job.seed)
+    data = DataFolder(specification, job.price_folder)
     result = train(
         specification,
-        read_prices=lambda price: prices.read(path(price), price.digest),
-        read_context=lambda one: series.read(path(one), strategy.context[one.name].kind, one.digest),
+        read_prices=data.read_prices,
+        read_context=data.read_context,
         output=job.output,
         capabilities=DeviceManager().capabilities(),
         progress_callback=tell,

@@ -23,18 +23,14 @@ def every_command(command: click.Command, path: tuple[str, ...] = ()) -> list[tu
 COMMANDS = every_command(cli._ktrdr)
 
 
-def test_help_imports_nothing_heavy_and_takes_no_time() -> None:
+def test_help_imports_nothing_heavy() -> None:
     script = (
-        "import sys, time, json; began = time.perf_counter()\n"
+        "import sys, json\n"
         "from ktrdr.cli import run; run(['--help'])\n"
-        "print(json.dumps([time.perf_counter() - began, sorted(sys.modules)]), file=sys.stderr)"
+        "print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
     )
-    runs = [
-        json.loads(subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stderr)
-        for _ in range(3)
-    ]
-    assert not {module.partition(".")[0] for module in runs[0][1]} & set(HEAVY)
-    assert min(seconds for seconds, _ in runs) < 0.2  # 0.05 s on a quiet machine
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert not {module.partition(".")[0] for module in json.loads(ran.stderr)} & set(HEAVY)
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from typing import Any
 
 import pytest
 from running_service import RunningService, wait_until
 from strategies import short, trend_follower
+
+from ktrdr.training.model_directory import PROVENANCE
 
 pytestmark = pytest.mark.usefixtures("host_worker")
 
@@ -60,8 +64,14 @@ def outcome(service: RunningService, *job_ids: str) -> dict[str, Any]:
         "result": final["result"],
         "epochs": {d["epoch"]: without_seconds(d) for kind, d in data if kind == "EpochFinished"},
         "stages": {d["name"]: without_seconds(d) for kind, d in data if kind == "StageFinished"},
-        "artefact": service.http.get(f"/jobs/{job_ids[-1]}/model").content,
+        "artefact": model_files(service.http.get(f"/jobs/{job_ids[-1]}/model").content),
     }
+
+
+def model_files(content: bytes) -> dict[str, bytes]:
+    """The files of a downloaded model; the statement beside them names the job and its place in the log."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist() if name != PROVENANCE}
 
 
 def without_seconds(data: dict[str, Any]) -> dict[str, Any]:

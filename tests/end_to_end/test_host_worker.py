@@ -51,6 +51,14 @@ def submit_long(service: RunningService) -> str:
     return service.client.submit(LONG, symbols=["GOOG"], seed=3, target="host")["id"]
 
 
+def submit_and_stall(service: RunningService, network: BrokenNetwork) -> str:
+    """The long training, in a network that stalls with the report of its first epoch; the training itself goes on."""
+    network.stall_before(b"EpochFinished")
+    job_id = submit_long(service)
+    wait_until(lambda: network.is_stalled)
+    return job_id
+
+
 def wait_for_epoch(service: RunningService, job_id: str, epoch: int = 2) -> None:
     wait_until(lambda: service.client.job(job_id)["progress"]["epoch"] >= epoch)
 
@@ -71,11 +79,8 @@ def assert_as_undisturbed(service: RunningService, job_id: str, undisturbed: Any
 def test_a_training_goes_on_although_the_network_is_away_for_longer_than_the_lease(
     own_service: RunningService, network: BrokenNetwork, undisturbed: Any, damage: str
 ) -> None:
-    job_id = submit_long(own_service)
-    wait_for_epoch(own_service, job_id)
-    if damage == "stall":
-        network.stall()
-    else:
+    job_id = submit_and_stall(own_service, network)
+    if damage == "cut":
         network.refuse()
         network.cut()
     own_service.wait_for(job_id, "queued")  # the lease has run out, and nobody else is there
@@ -88,13 +93,12 @@ def test_a_training_goes_on_although_the_network_is_away_for_longer_than_the_lea
 def test_an_attempt_is_discarded_if_another_worker_has_taken_the_job_meanwhile(
     own_service: RunningService, network: BrokenNetwork, undisturbed: Any
 ) -> None:
-    job_id = submit_long(own_service)
-    wait_for_epoch(own_service, job_id)
+    job_id = submit_and_stall(own_service, network)
     network.refuse()
     network.cut()
     own_service.wait_for(job_id, "queued")
     own_service.start_as("another", "host-worker")
-    own_service.wait_for(job_id, "running")
+    wait_until(lambda: own_service.client.job(job_id)["attempt"] == 2)
     network.heal()
     job = own_service.wait_for(job_id, "completed")
     assert job["attempt"] == 2
@@ -108,12 +112,11 @@ def test_an_attempt_is_discarded_if_another_worker_has_taken_the_job_meanwhile(
 def test_a_training_does_not_notice_that_the_api_was_killed(
     own_service: RunningService, network: BrokenNetwork, undisturbed: Any
 ) -> None:
-    job_id = submit_long(own_service)
-    wait_for_epoch(own_service, job_id)
+    job_id = submit_and_stall(own_service, network)
     own_service.kill("serve")
+    network.heal()
     own_service.start("serve")
-    epoch = own_service.client.job(job_id)["progress"]["epoch"]
-    wait_for_epoch(own_service, job_id, epoch + 1)
+    wait_for_epoch(own_service, job_id)
     own_service.kill("serve")
     own_service.start("serve")
     assert_as_undisturbed(own_service, job_id, undisturbed)
@@ -125,11 +128,10 @@ def test_answers_that_are_lost_after_the_request_was_carried_out_double_nothing(
     network.lose_answers()
     job_id = submit_long(own_service)
     own_service.wait_for(job_id, "running")  # which the worker does not know
-    network.heal()
-    wait_for_epoch(own_service, job_id)
+    network.stall_before(b"EpochFinished")
+    wait_until(lambda: network.is_stalled)
     network.lose_answers()
-    epoch = own_service.client.job(job_id)["progress"]["epoch"]
-    wait_for_epoch(own_service, job_id, epoch + 1)  # recorded, without the worker's knowledge
+    wait_for_epoch(own_service, job_id, 1)  # recorded, without the worker's knowledge
     network.heal()
     assert_as_undisturbed(own_service, job_id, undisturbed)
     assert len([claim for claim in events_of(own_service, job_id, "JobClaimed") if claim["continues"] is None]) == 1
@@ -146,9 +148,8 @@ def test_a_slow_network_does_not_slow_the_training(
 def test_a_large_upload_goes_on_where_it_was_cut(own_service: RunningService, network: BrokenNetwork) -> None:
     strategy = trend_follower(epochs=1, early_stopping=None)
     strategy["model"]["architecture"]["hidden_layers"] = [1500, 1500]  # a model of 10 MB
-    job_id = own_service.client.submit(strategy, symbols=["GOOG"], target="host")["id"]
-    own_service.wait_for(job_id, "running")
     network.throttle(3_000_000)
+    job_id = own_service.client.submit(strategy, symbols=["GOOG"], target="host")["id"]
     uploads = own_service.home / "uploads" / job_id
 
     def here() -> int:
@@ -209,8 +210,7 @@ def test_a_second_signal_ends_a_worker_at_once_and_its_job_goes_on_elsewhere(
     assert process.returncode == 128 + signal.SIGTERM
     network.heal()
     own_service.start("host-worker")
-    own_service.wait_for(job_id, "queued", seconds=20)
-    own_service.wait_for(job_id, "running")
+    wait_until(lambda: own_service.client.job(job_id)["attempt"] == 2)
     own_service.client.cancel(job_id)
     own_service.wait_for(job_id, "cancelled")
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from processes import children
 from running_service import RunningService, wait_until
-from strategies import trend_follower
+from strategies import endless, trend_follower
 
 SMALL = {"architecture": {"sequence_length": 4, "hidden_size": 6, "num_layers": 2, "dropout": 0.2}}
 STRATEGIES = {
@@ -35,9 +35,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
         service.close()
 
 
-def submit(running: RunningService, kind: str, **how: Any) -> str:
+def submit(running: RunningService, strategy: dict[str, Any], **how: Any) -> str:
     return running.client.submit(
-        STRATEGIES[kind], symbols=["IBM"], seed=9, max_attempts=50, **{"checkpoint_every_epochs": 1} | how
+        strategy, symbols=["IBM"], seed=9, max_attempts=50, **{"checkpoint_every_epochs": 1} | how
     )["id"]
 
 
@@ -80,18 +80,18 @@ def stop_worker(running: RunningService) -> None:
 
 @pytest.mark.parametrize("kind", STRATEGIES)
 def test_a_job_that_is_killed_again_and_again_gives_the_same_model(running: RunningService, kind: str) -> None:
-    reference = submit(running, kind)
+    reference = submit(running, STRATEGIES[kind])
     expected = running.wait_for(reference, "completed")["result"]
     weights = weights_of(running, reference)
     moments = random.Random(kind)
-    job_id, jobs = submit(running, kind), []
+    job_id, jobs = submit(running, STRATEGIES[kind]), []
     # Each costs a warm-up of seconds, so the recurrent ones get two of them.
     breaks = moments.sample([kill_child, kill_worker, stop_worker], 3 if kind == "mlp" else 2)
     for number, break_off in enumerate(breaks, 1):
         wait_for_epoch(running, job_id, number * len(weights) // 8)
         time.sleep(moments.uniform(0, 0.03))  # at whatever moment of the epoch
         break_off(running)
-    wait_for_epoch(running, job_id, 6 * len(weights) // 8)
+    wait_for_epoch(running, job_id, (len(breaks) + 1) * len(weights) // 8)
     jobs.append(job_id)
     assert running.client.cancel(job_id)["status"] == "cancelling"
     running.wait_for(job_id, "cancelled")
@@ -105,7 +105,7 @@ def test_a_job_that_is_killed_again_and_again_gives_the_same_model(running: Runn
 
 
 def test_a_worker_that_stops_and_a_cancellation_keep_the_last_epoch(running: RunningService) -> None:
-    job_id = submit(running, "mlp", checkpoint_every_epochs=None, checkpoint_every_seconds="never")
+    job_id = submit(running, endless(), checkpoint_every_epochs=None, checkpoint_every_seconds="never")
     wait_for_epoch(running, job_id, 10)
     assert events_of(running, job_id, "CheckpointSaved") == []
     stop_worker(running)
@@ -126,8 +126,8 @@ def test_a_worker_that_stops_and_a_cancellation_keep_the_last_epoch(running: Run
 
 
 def test_a_damaged_or_missing_checkpoint_falls_back_to_the_one_before(running: RunningService) -> None:
-    expected = running.wait_for(submit(running, "mlp"), "completed")["result"]
-    job_id = submit(running, "mlp")
+    expected = running.wait_for(submit(running, STRATEGIES["mlp"]), "completed")["result"]
+    job_id = submit(running, STRATEGIES["mlp"])
 
     def newest() -> list[dict[str, Any]]:
         return events_of(running, job_id, "CheckpointSaved")[:-4:-1]
@@ -136,17 +136,13 @@ def test_a_damaged_or_missing_checkpoint_falls_back_to_the_one_before(running: R
         return running.home / "checkpoints" / f"{checkpoint['digest']}.safetensors"
 
     def resume_without(spoil: Callable[[list[dict[str, Any]]], None]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        wait_for_epoch(running, job_id, running.client.job(job_id)["progress"]["epoch"] + 8)
+        wait_for_epoch(running, job_id, running.client.job(job_id)["progress"]["epoch"] + 4)
         running.stop("worker")
+        before = len(events_of(running, job_id, "TrainingResumed"))
         saved = newest()
         spoil(saved)
         running.start("worker")
-        wait_until(has_begun)
-        return saved, events_of(running, job_id, "TrainingResumed")[-1]
-
-    def has_begun() -> bool:
-        job = running.client.job(job_id)
-        return job["status"] == "running" and job["progress"]["batch"] > 0
+        return saved, wait_until(lambda: events_of(running, job_id, "TrainingResumed")[before:])[0]
 
     def tear(saved: list[dict[str, Any]]) -> None:
         os.truncate(file(saved[0]), saved[0]["bytes"] // 2)

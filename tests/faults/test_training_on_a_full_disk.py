@@ -68,7 +68,7 @@ def test_a_training_outlasts_a_disk_that_is_full_for_longer_than_its_lease(
 def test_a_worker_that_stops_on_a_full_disk_says_so_and_its_job_is_done_later(
     on_disk: RunningService, small_disk: SmallDisk
 ) -> None:
-    job_id = submit(on_disk, short(100))
+    job_id = submit(on_disk, endless())
     wait_until(lambda: epoch(on_disk, job_id) >= 1)
     pids = [process.pid for process in on_disk.processes.values()]
     small_disk.fill(*pids)
@@ -76,8 +76,10 @@ def test_a_worker_that_stops_on_a_full_disk_says_so_and_its_job_is_done_later(
     assert "is taken up again when its lease has expired" in printed(on_disk, "worker")
     small_disk.free(*[process.pid for process in on_disk.processes.values()])
     on_disk.start("worker")
-    assert on_disk.wait_for(job_id)["status"] == "completed"
+    wait_until(lambda: on_disk.client.job(job_id)["attempt"] == 2)
     assert len(events(on_disk, job_id, "LeaseExpired")) == 1
+    on_disk.client.cancel(job_id)
+    on_disk.wait_for(job_id, "cancelled")
 
 
 @pytest.fixture

@@ -84,6 +84,7 @@ EPOCH = EpochFinished(
     learning_rate=0.001,
     seconds=1.5,
     weights_digest="c" * 64,
+    tensors="c" * 32,
 )
 CHECKPOINT = CheckpointSaved(epoch=1, digest="d" * 64, bytes=1000)
 FINISHED = StageFinished(name="train_model", number=9, total=11, seconds=2.5, facts={"rows": 100})

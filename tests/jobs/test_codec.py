@@ -11,10 +11,10 @@ import pytest
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
-from job_builders import CHECKPOINT, COMPLETED, JOB, NOON, RESUMED, SUBMITTED
+from job_builders import CHECKPOINT, COMPLETED, EPOCH, JOB, NOON, RESUMED, SUBMITTED
 from job_strategies import events, events_of, texts
 
-from ktrdr.jobs.canonical import Encoded
+from ktrdr.jobs.canonical import Encoded, dumps
 from ktrdr.jobs.codec import EVENT_TYPES, UPCASTERS, decode, encode, envelope, event_data, leaf_hash
 from ktrdr.jobs.events import CheckpointSaved, Position, Recorded, Relation
 
@@ -61,6 +61,11 @@ def test_an_old_event_is_brought_up_step_by_step(monkeypatch: pytest.MonkeyPatch
     assert fields(1, '{"epoch":4,"hash":"abc"}') == {"epoch": 4, "digest": "abc", "bytes": -1}
     assert fields(2, '{"digest":"abc","epoch":4}') == {"epoch": 4, "digest": "abc", "bytes": -1}
     assert fields(3, encode(CHECKPOINT)) == event_data(CHECKPOINT)
+
+
+def test_an_epoch_of_schema_1_has_no_digests_of_tensors() -> None:
+    old = {name: value for name, value in event_data(EPOCH).items() if name != "tensors"}
+    assert decode("EpochFinished", 1, dumps(old)) == replace(EPOCH, tensors="")
 
 
 def test_every_schema_older_than_the_present_one_has_an_upcaster() -> None:

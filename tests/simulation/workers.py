@@ -393,6 +393,7 @@ class Child(Process):
             yield EpochFinished(
                 epoch=self._epoch, epochs=self._epochs, train_loss=1.0, validation_loss=1.0, train_accuracy=None,
                 validation_accuracy=None, learning_rate=0.1, seconds=self._unique(), weights_digest=self._weights,
+                tensors=self._weights[:8],
             )  # fmt: skip
             if self._epoch % self._every == 0:
                 yield self._save()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pysqlite3
-from job_builders import NOON, SUBMITTED
+from job_builders import BATCH, BROKEN, COMPLETED, CRASHED, EPOCH, NOON, SUBMITTED
 
 from ktrdr.clock import from_instant
 from ktrdr.jobs import decide
@@ -27,6 +28,8 @@ from ktrdr.jobs.silence import Silence
 from ktrdr.jobs.state import JobState
 from ktrdr.jobs.workers import Beat, WorkerState
 from ktrdr.store import Log, Store, leases, workers
+from ktrdr.store.projections import SNAPSHOT_VERSIONS
+from ktrdr.store.reader import JobFilter
 from ktrdr.store.rebuild import Difference, rebuild
 from ktrdr.store.service_settings import CAPS, FAIR_BY, put_setting
 
@@ -126,8 +129,60 @@ def running_job(log: Log, **changes: Any) -> JobId:
     return job_id
 
 
+def live_through(log: Log, clock: SettableClock, observer: Observer, steps: int) -> None:
+    """A random history of everything that the store can do."""
+    chance = random.Random(steps)
+    job_ids: list[JobId] = []
+    for _ in range(steps):
+        clock.advance(chance.choice([0, 1, 5]))
+        if not job_ids or chance.random() < 0.3:
+            name, symbol = chance.choice(["trend", "reversal"]), chance.choice(["AAPL", "MSFT"])
+            job_ids.append(submit(log, priority=chance.randint(0, 3), max_attempts=2, name=name, symbols=(symbol,)))
+            continue
+        job_id = chance.choice(job_ids)
+        state = log.write(lambda transaction, job_id=job_id: transaction.state(job_id))
+        held = state.worker is not None
+        match chance.randint(0, 4):
+            case 0:
+                observer.look(after=chance.choice([0, 5]))
+            case 1 if not state.status.is_final:
+                cancel(log, job_id)
+            case _ if held:
+                change(log, job_id, _any_decision(state.lease_epoch, chance))
+            case _:
+                claim(log)
+
+
+def _any_decision(epoch: int, chance: random.Random) -> Any:
+    """What a worker that holds the lease may do next."""
+    return chance.choice(
+        [
+            lambda state: decide.report(state, epoch, [BATCH, EPOCH]),
+            lambda state: decide.report(state, epoch, [BATCH] * SNAPSHOT_VERSIONS),
+            lambda state: decide.complete(state, epoch, COMPLETED),
+            lambda state: decide.fail(state, epoch, chance.choice([BROKEN, CRASHED])),
+            lambda state: decide.release(state, epoch, message=""),
+        ]
+    )
+
+
 def differences(store: Store, *, repair: bool = True) -> tuple[Difference, ...]:
     return rebuild(store.engine, store.doorbell, repair=repair).differences
+
+
+def matches(wanted: JobFilter, state: JobState) -> bool:
+    """Whether a list holds a job, by a plain look at its state."""
+    labels = state.labels or {}
+    return all(
+        [
+            not wanted.statuses or state.status in wanted.statuses,
+            wanted.name is None or state.name == wanted.name,
+            wanted.symbol is None or wanted.symbol in state.symbols,
+            all(labels.get(key) == value for key, value in wanted.labels),
+            wanted.submitted_from is None or (state.submitted_at or "") >= wanted.submitted_from,
+            wanted.submitted_until is None or (state.submitted_at or "") <= wanted.submitted_until,
+        ]
+    )
 
 
 def raw(store: Store) -> Any:

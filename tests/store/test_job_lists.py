@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from job_builders import BROKEN, COMPLETED, CRASHED, NOON
-from store_steps import SettableClock, cancel, change, claim, submit
+from store_steps import SettableClock, cancel, change, claim, matches, submit
 
 from ktrdr.clock import later
 from ktrdr.jobs import decide
@@ -71,20 +71,6 @@ def population(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Reade
     reader.close()
 
 
-def _matches(wanted: JobFilter, state: JobState) -> bool:
-    labels = state.labels or {}
-    return all(
-        [
-            not wanted.statuses or state.status in wanted.statuses,
-            wanted.name is None or state.name == wanted.name,
-            wanted.symbol is None or wanted.symbol in state.symbols,
-            all(labels.get(key) == value for key, value in wanted.labels),
-            wanted.submitted_from is None or (state.submitted_at or "") >= wanted.submitted_from,
-            wanted.submitted_until is None or (state.submitted_at or "") <= wanted.submitted_until,
-        ]
-    )
-
-
 moments = st.none() | st.integers(-100, 2000).map(lambda seconds: later(NOON, seconds))
 filters = st.builds(
     JobFilter,
@@ -108,7 +94,7 @@ def test_the_population_has_every_status(population: Any) -> None:
 @given(wanted=filters)
 def test_a_list_holds_what_a_plain_filter_gives_newest_first(population: Any, wanted: JobFilter) -> None:
     reader, everything = population
-    assert reader.jobs(wanted, limit=1000) == [(at, state) for at, state in everything if _matches(wanted, state)]
+    assert reader.jobs(wanted, limit=1000) == [(at, state) for at, state in everything if matches(wanted, state)]
 
 
 @settings(max_examples=40, deadline=None)

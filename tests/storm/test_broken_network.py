@@ -110,6 +110,20 @@ def test_what_is_stalled_goes_on_later(network: BrokenNetwork, client: socket.so
     assert client.recv(100) == b"lost?"
 
 
+def test_what_is_waited_for_is_the_first_thing_that_stalls(
+    network: BrokenNetwork, client: socket.socket, heard: list[bytes]
+) -> None:
+    network.stall_before(b"epoch 1")
+    assert ask(client, b"epoch 0") == b"epoch 0"
+    client.sendall(b"epoch 1")
+    wait_until(lambda: network.is_stalled)
+    assert heard[-1] == b"epoch 0"
+    network.lose_answers()
+    with pytest.raises(ConnectionResetError):
+        client.recv(1)
+    assert heard[-1] == b"epoch 1"
+
+
 def test_an_answer_is_lost_although_the_request_arrived(
     network: BrokenNetwork, client: socket.socket, heard: list[bytes]
 ) -> None:

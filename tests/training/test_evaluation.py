@@ -209,7 +209,7 @@ def test_a_rank_correlation_that_may_be_chance_is_said() -> None:
 def test_a_model_that_knows_the_train_part_by_heart_is_said() -> None:
     history = EpochFinished(
         epoch=1, epochs=1, train_loss=0.1, validation_loss=0.9, train_accuracy=0.95, validation_accuracy=0.5,
-        learning_rate=0.1, seconds=1.0, weights_digest="",
+        learning_rate=0.1, seconds=1.0, weights_digest="", tensors="",
     )  # fmt: skip
     part = make_part(one_hot(0, 1, 2), torch.tensor([0, 1, 2]))
     trained = replace(made(FIRST_THREE), history=(history,))

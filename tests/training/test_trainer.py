@@ -23,7 +23,7 @@ from ktrdr.training.progress import BatchFinished, EpochFinished, TrainingCancel
 from ktrdr.training.sampling import Batch
 from ktrdr.training.strategy.model import Activation, EarlyStopping, Loss, Mlp, Model, Optimizer, Scheduler
 from ktrdr.training.trainer import TrainedModel, train_network
-from ktrdr.training.weights import as_one_vector, weights_digest
+from ktrdr.training.weights import TENSOR_DIGITS, as_one_vector, weight_digests, weights_digest
 
 CLASSES = 3
 PATIENT = Scheduler(type="reduce_on_plateau", factor=0.5, patience=2)
@@ -423,3 +423,20 @@ def test_the_digest_of_weights_depends_on_names_shapes_and_values_only() -> None
         {"a": state["a"] + 1e-6, "b": torch.zeros(1)},
     ):
         assert weights_digest(other) != digest
+
+
+def test_each_tensor_has_a_digest_of_its_own_beside_that_of_all() -> None:
+    state = {"b": torch.zeros(1), "a": torch.tensor([[1.0, 2.0]])}
+    whole, tensors = weight_digests(state)
+    assert whole == weights_digest(state)
+    assert len(tensors) == 2 * TENSOR_DIGITS
+    changed = weight_digests({**state, "b": torch.ones(1)})
+    assert changed.weights != whole
+    assert changed.tensors[:TENSOR_DIGITS] == tensors[:TENSOR_DIGITS]  # "a" comes first
+    assert changed.tensors[TENSOR_DIGITS:] != tensors[TENSOR_DIGITS:]
+
+
+def test_an_epoch_tells_the_digest_of_each_tensor() -> None:
+    trained = train(epochs=1)
+    digests = weight_digests(trained.network.state_dict())
+    assert (trained.history[0].weights_digest, trained.history[0].tensors) == digests

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from ktrdr.training.checkpoint import Checkpoint, CheckpointError
+from ktrdr.training.checkpoint import Checkpoint, CheckpointError, read_checkpoint
 from ktrdr.training.optimization import LearningRate
 from ktrdr.training.progress import EpochFinished
-from ktrdr.worker.checkpoints import CheckpointKeeper, origins_of, read_checkpoint
+from ktrdr.worker.checkpoints import CheckpointKeeper, origins_of
 from ktrdr.worker.messages import CheckpointWritten, Train
 
 
@@ -44,6 +44,7 @@ def checkpoint(epoch: int) -> Checkpoint:
         learning_rate=0.1,
         seconds=0.1,
         weights_digest="",
+        tensors="",
     )
     return Checkpoint(
         training="t",

@@ -80,7 +80,8 @@ def test_without_any_change_it_beats_on() -> None:
     presence.end()
 
 
-def test_a_beat_that_fails_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_beat_that_fails_ends_nothing(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ktrdr.worker.presence.FIRST_SECONDS", 0.01)
     listener = Listener(0.01)
     listener.is_deaf = True
     presence = Presence(FIRST, listener)

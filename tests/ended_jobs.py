@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import yaml
+from processes import children, go_on, standing_still
 from running_service import RunningService, wait_until
 from strategies import trend_follower
 
@@ -48,8 +54,8 @@ def ended(service: RunningService, job_id: str, status: str) -> str:
 
 def resumed(service: RunningService, kind: str) -> str:
     """A job whose worker was told to stop in the middle: another one went on from its checkpoint."""
-    job_id = submit(service, kind)
-    _wait_for_epoch(service, job_id, 2)
+    with _in_the_middle(service, kind) as job_id:
+        service.processes["worker"].terminate()
     service.stop("worker")
     service.start("worker")
     return ended(service, job_id, "completed")
@@ -57,9 +63,8 @@ def resumed(service: RunningService, kind: str) -> str:
 
 def cancelled_then_retried(service: RunningService, kind: str) -> tuple[str, str]:
     """A job that was cancelled in the middle, and the one that went on from its checkpoint."""
-    cancelled = submit(service, kind)
-    _wait_for_epoch(service, cancelled, 2)
-    service.client.cancel(cancelled)
+    with _in_the_middle(service, kind) as cancelled:
+        service.client.cancel(cancelled)
     ended(service, cancelled, "cancelled")
     return cancelled, ended(service, service.client.retry(cancelled, from_checkpoint=True)["id"], "completed")
 
@@ -75,10 +80,28 @@ def failed(service: RunningService) -> str:
     return ended(service, submit(service, "mlp", start="2020-01-02", end="2020-01-06"), "failed")
 
 
-def _wait_for_epoch(service: RunningService, job_id: str, epoch: int) -> None:
-    def is_there() -> bool:
-        job = service.client.job(job_id)
-        assert job["status"] in ("queued", "running"), "over before it could be stopped: make it longer"
-        return job["progress"]["epoch"] > epoch
+@contextmanager
+def _in_the_middle(service: RunningService, kind: str) -> Iterator[str]:
+    """A job that stands still in its third epoch or soon after, for as long as the block runs.
 
-    wait_until(is_there)
+    A short training would be over before a test that waits for its turn has looked twice. So it goes on by a moment for
+    each look.
+    """
+    wait_until(lambda: _local_worker_is_ready(service))
+    (child,) = children(service.processes["worker"].pid)
+    with standing_still(child):
+        job_id = submit(service, kind)
+
+        def is_there() -> bool:
+            go_on(child)
+            time.sleep(0.003)
+            os.kill(child, signal.SIGSTOP)
+            return service.client.job(job_id)["progress"]["epoch"] > 2
+
+        wait_until(is_there)
+        yield job_id
+
+
+def _local_worker_is_ready(service: RunningService) -> bool:
+    workers = service.http.get("/workers").json()["workers"]
+    return ("local", "alive") in [(worker["kind"], worker["state"]) for worker in workers]

@@ -166,10 +166,12 @@ def _first_tensor(recorded: str, found: str, names: Sequence[str]) -> tuple[str,
     """The first tensor, by name, whose digest is another one; None where the log does not hold one for each."""
     if len(recorded) != len(found):
         return None
-    digits = len(found) // len(names)
-    pieces = [(text[start : start + digits]) for text in (recorded, found) for start in range(0, len(found), digits)]
-    pairs = zip(names, pieces[: len(names)], pieces[len(names) :], strict=True)
-    return next(((name, one, other) for name, one, other in pairs if one != other), None)
+    length = len(found) // len(names)
+    for number, name in enumerate(names):
+        one, other = (text[number * length : (number + 1) * length] for text in (recorded, found))
+        if one != other:
+            return name, one, other
+    return None
 
 
 def _first(recorded: Any, found: Any) -> tuple[str, Any, Any] | None:

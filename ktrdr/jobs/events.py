@@ -180,8 +180,8 @@ class EpochFinished:
     seconds: float
     #: SHA-256 over the canonical bytes of the weights.
     weights_digest: str
-    #: Eight hexadecimal digits of each tensor's own digest, in the order of their names: where weights differ. Empty
-    #: where schema 1 recorded it.
+    #: Four characters (24 bits as base64) of each tensor's own digest, in the order of their names: which one differs.
+    #: Empty where schema 1 recorded it.
     tensors: str
 
 

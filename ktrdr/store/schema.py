@@ -157,7 +157,6 @@ snapshots = Table(
     #: `JobState` as JSON.
     Column("state", Text, nullable=False),
     PrimaryKeyConstraint("job_id", "position"),
-    sqlite_with_rowid=False,
 )
 
 #: What else a job can be found by: `strategy:trend_follower`, `symbol:AAPL`, `label:desk=rates`.

@@ -51,7 +51,7 @@ class EpochFinished:
     seconds: float
     #: SHA-256 over the canonical bytes of the weights after this epoch (see `ktrdr.training.weights`).
     weights_digest: str
-    #: Eight hexadecimal digits of each tensor's own digest, in the order of their names.
+    #: Four characters (24 bits as base64) of each tensor's own digest, in the order of their names.
     tensors: str
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -24,12 +25,12 @@ def weights_digest(state: Mapping[str, torch.Tensor]) -> str:
 class WeightDigests(NamedTuple):
     #: What `weights_digest` gives.
     weights: str
-    #: The first `TENSOR_DIGITS` hexadecimal digits of the SHA-256 of each tensor's part of it, in the order of names.
+    #: The first three bytes of the SHA-256 of each tensor's part of it as base64, in the order of names.
     tensors: str
 
 
 #: Enough to say which tensor differs, where the digest of all has shown that one does.
-TENSOR_DIGITS = 8
+TENSOR_CHARACTERS = 4
 
 
 def weight_digests(state: Mapping[str, torch.Tensor]) -> WeightDigests:
@@ -37,7 +38,7 @@ def weight_digests(state: Mapping[str, torch.Tensor]) -> WeightDigests:
     digest, tensors = hashlib.sha256(), []
     for piece in _canonical_pieces(state):
         digest.update(piece)
-        tensors.append(hashlib.sha256(piece).hexdigest()[:TENSOR_DIGITS])
+        tensors.append(b64encode(hashlib.sha256(piece).digest()[:3]).decode())
     return WeightDigests(digest.hexdigest(), "".join(tensors))
 
 

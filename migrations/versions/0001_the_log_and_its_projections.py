@@ -126,7 +126,6 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("job_id", "position", name="snapshots_pk"),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "job_terms",

@@ -9,7 +9,7 @@ from adversary.victim import Victim, make_victim
 
 from ktrdr.audit import verify
 
-MUTATIONS = 200
+MUTATIONS = 120
 
 
 @pytest.fixture(scope="module")

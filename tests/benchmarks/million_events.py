@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -245,7 +246,7 @@ class Writer:
             validation_accuracy=chance.random(),
             seconds=chance.random(),
             weights_digest=self._digest(),
-            tensors=chance.randbytes(4 * _TENSORS).hex(),
+            tensors=b64encode(chance.randbytes(3 * _TENSORS)).decode(),
         )
 
     def _submission(self, epochs: int) -> JobSubmitted:

@@ -44,7 +44,7 @@ def test_a_training_that_was_cancelled_and_one_that_went_on_from_its_checkpoint(
     running: RunningService, store: Store
 ) -> None:
     cancelled, retried = cancelled_then_retried(running, "regression")
-    assert 2 < identical(store, cancelled).epochs < 30
+    assert 0 < identical(store, cancelled).epochs < 30
     assert identical(store, retried).epochs == 30  # those before the break are the cancelled job's
 
 

@@ -19,7 +19,7 @@ from simulation.run import main
 from simulation.service import simulate
 
 #: As many as a test run has time for; `.ci/run` goes through 10,000.
-SEEDS, CHUNK = 2_000, 250
+SEEDS, CHUNK = 800, 100
 #: Every planted fault must be found within so many seeds.
 SEEDS_PER_MUTANT = 600
 SEEDS_IN_STORE, STORE_CHUNK = 200, 20

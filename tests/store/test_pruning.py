@@ -304,8 +304,8 @@ def test_a_pruner_stops_where_it_is_told_to(store: Store, log: Log) -> None:
 def test_the_disk_has_the_room_back_although_a_reader_looks_at_an_older_state(store: Store, log: Log) -> None:
     for _ in range(20):
         ended_job(log, epochs=100)
-    before = file_bytes(store)
     emptied = prune(store, NOW).bytes
+    before = file_bytes(store)
     watching = raw(store)
     watching.execute("BEGIN")
     rows = watching.execute("SELECT count(*) FROM events").fetchone()

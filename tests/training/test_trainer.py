@@ -23,7 +23,7 @@ from ktrdr.training.progress import BatchFinished, EpochFinished, TrainingCancel
 from ktrdr.training.sampling import Batch
 from ktrdr.training.strategy.model import Activation, EarlyStopping, Loss, Mlp, Model, Optimizer, Scheduler
 from ktrdr.training.trainer import TrainedModel, train_network
-from ktrdr.training.weights import TENSOR_DIGITS, as_one_vector, weight_digests, weights_digest
+from ktrdr.training.weights import TENSOR_CHARACTERS, as_one_vector, weight_digests, weights_digest
 
 CLASSES = 3
 PATIENT = Scheduler(type="reduce_on_plateau", factor=0.5, patience=2)
@@ -429,11 +429,11 @@ def test_each_tensor_has_a_digest_of_its_own_beside_that_of_all() -> None:
     state = {"b": torch.zeros(1), "a": torch.tensor([[1.0, 2.0]])}
     whole, tensors = weight_digests(state)
     assert whole == weights_digest(state)
-    assert len(tensors) == 2 * TENSOR_DIGITS
+    assert len(tensors) == 2 * TENSOR_CHARACTERS
     changed = weight_digests({**state, "b": torch.ones(1)})
     assert changed.weights != whole
-    assert changed.tensors[:TENSOR_DIGITS] == tensors[:TENSOR_DIGITS]  # "a" comes first
-    assert changed.tensors[TENSOR_DIGITS:] != tensors[TENSOR_DIGITS:]
+    assert changed.tensors[:TENSOR_CHARACTERS] == tensors[:TENSOR_CHARACTERS]  # "a" comes first
+    assert changed.tensors[TENSOR_CHARACTERS:] != tensors[TENSOR_CHARACTERS:]
 
 
 def test_an_epoch_tells_the_digest_of_each_tensor() -> None:

@@ -20,6 +20,7 @@ from ktrdr.api.access import TokenRequired
 from ktrdr.api.compute import Compute
 from ktrdr.api.context import Context
 from ktrdr.api.openapi import document
+from ktrdr.api.past import Past
 from ktrdr.api.routes import OPERATIONS
 from ktrdr.api.submissions import StrategyCache
 from ktrdr.api.watch import LogWatch
@@ -44,6 +45,7 @@ def create_app(store: Store, settings: Settings) -> Starlette:
             store=store,
             log=GroupCommit(log),
             reader=store.open_reader(),
+            past=Past(store),
             watch=LogWatch(store),
             compute=Compute(),
             strategies=StrategyCache(),
@@ -56,6 +58,7 @@ def create_app(store: Store, settings: Settings) -> Starlette:
             context.compute.close()
             await context.watch.close()
             await context.log.close()
+            context.past.close()
             context.reader.close()
             log.close()
 

@@ -71,7 +71,8 @@ DiffPage = TypedDict(
 
 async def diff(request: Request) -> Response:
     """Which jobs are not the same at two moments, and in which fields."""
-    query, reader = read_query(request, DiffQuery), context_of(request).reader
+    query, context = read_query(request, DiffQuery), context_of(request)
+    reader = context.reader
     faults: list[Fault] = []
     first = read_position(query.from_, "from", faults, reader)
     last = reader.last_position() if query.to is None else read_position(query.to, "to", faults, reader)
@@ -83,7 +84,7 @@ async def diff(request: Request) -> Response:
         faults.append(Fault(("from",), f"position {first} comes after `to`, {last}", "give the earlier moment first"))
     if faults or first is None or last is None:
         raise invalid(faults)
-    found = changed_jobs(reader, first, last, before=before, limit=query.limit + 1)
+    found = await context.past.ask(changed_jobs, first, last, before=before, limit=query.limit + 1)
     page, is_last = found[: query.limit], len(found) <= query.limit
     next_cursor = None if is_last else write_cursor(page[-1].submitted_position, first, last)
     body: DiffPage = {"from": first, "to": last, "jobs": [*map(_difference, page)], "next_cursor": next_cursor}

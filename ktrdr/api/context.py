@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from ktrdr.api.compute import Compute
+from ktrdr.api.past import Past
 from ktrdr.api.submissions import StrategyCache
 from ktrdr.api.watch import LogWatch
 from ktrdr.jobs.events import JobId
@@ -26,6 +27,7 @@ class Context:
     log: GroupCommit
     #: Belongs to the event loop; its reads are bounded and take microseconds.
     reader: Reader
+    past: Past
     watch: LogWatch
     compute: Compute
     strategies: StrategyCache

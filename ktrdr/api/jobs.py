@@ -123,7 +123,8 @@ def create_job(transaction: Transaction, submitted: JobSubmitted, actor: str) ->
 
 async def list_jobs(request: Request) -> Response:
     """A page of jobs, newest first, as they are or as they were at a moment."""
-    query, reader = read_query(request, JobQuery), context_of(request).reader
+    query, context = read_query(request, JobQuery), context_of(request)
+    reader = context.reader
     faults: list[Fault] = []
     wanted = JobFilter(
         statuses=[str(status) for status in query.status],
@@ -143,7 +144,7 @@ async def list_jobs(request: Request) -> Response:
     if as_of is None:
         found = reader.jobs(wanted, before=before, limit=query.limit + 1)
     else:
-        found = jobs_as_of(reader, as_of, wanted, before=before, limit=query.limit + 1)
+        found = await context.past.ask(jobs_as_of, as_of, wanted, before=before, limit=query.limit + 1)
     page, is_last = found[: query.limit], len(found) <= query.limit
     next_cursor = None if is_last else write_cursor(page[-1][0], *(() if as_of is None else (as_of,)))
     body = JobPage(jobs=[job_view(state) for _, state in page], as_of=as_of, next_cursor=next_cursor)

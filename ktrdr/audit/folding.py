@@ -19,12 +19,10 @@ from ktrdr.jobs.canonical import dumps, is_canonical
 from ktrdr.jobs.codec import decode, from_values, leaf_hash, parse
 from ktrdr.jobs.events import (
     CheckpointSaved,
-    Instant,
     JobCompleted,
     JobEvent,
     JobId,
     JobSubmitted,
-    Position,
     Pruned,
     Recorded,
     TerminalEvent,
@@ -219,14 +217,7 @@ class _Fold:
             if is_thorough and not is_canonical(data, values):
                 self._find(position, event_type, job_id, "has data that is not canonical JSON")
             event = from_values(event_type, schema, values)
-        recorded = Recorded(
-            position=Position(position),
-            job_id=JobId(job_id),
-            version=version,
-            at=Instant(at),
-            actor=actor,
-            event=event,
-        )
+        recorded = Recorded(position=position, job_id=job_id, version=version, at=at, actor=actor, event=event)
         if job.end:
             if is_thorough:
                 self._find(position, event_type, job_id, comes_after_end(job.end))
@@ -324,7 +315,8 @@ class _Fold:
 def _rows(connection: Connection, query: Any) -> Iterator[Any]:
     """The rows of a query as the driver gives them, without those of SQLAlchemy in between."""
     cursor: Any = connection.connection.cursor()
-    yield from Prepared(query, connection.dialect).run(cursor)
+    rows: Iterator[Any] = Prepared(query, connection.dialect).run(cursor)
+    return rows
 
 
 def _print(values: Any) -> bytes:

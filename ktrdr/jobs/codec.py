@@ -45,7 +45,12 @@ _ENUMERATIONS: dict[str, dict[str, Callable[[str], object]]] = {
     "JobCancelled": {"outcome": CancelOutcome},
 }
 _FIELDS = {event: tuple(field.name for field in fields(event)) for event in EVENT_TYPES.values()}
-#: The same in the order of canonical JSON, each with the text that stands before its value.
+#: Those that hold tuples, which JSON knows as lists.
+_TUPLES = {
+    event: tuple(field.name for field in fields(event) if str(field.type).startswith("tuple["))
+    for event in EVENT_TYPES.values()
+}
+#: The fields in the order of canonical JSON, each with the text that stands before its value.
 _KEYS = {event: [(f'"{name}":', name) for name in sorted(names)] for event, names in _FIELDS.items()}
 
 
@@ -86,9 +91,8 @@ def from_values(event_type: str, schema: int, values: dict[str, Any]) -> JobEven
         )
     for old in range(schema, current.SCHEMA):
         values = UPCASTERS[event_type, old](values)
-    for name, value in values.items():
-        if isinstance(value, list):
-            values[name] = tuple(value)
+    for name in _TUPLES[current]:
+        values[name] = tuple(values[name])
     for name, enumeration in _ENUMERATIONS.get(event_type, {}).items():
         if values.get(name) is not None:
             values[name] = enumeration(values[name])

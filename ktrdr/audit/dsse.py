@@ -7,12 +7,11 @@ wants; whether that one is to be trusted it cannot say.
 from __future__ import annotations
 
 import json
-from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ktrdr.audit.notes import ED25519, SigningKey, VerifierKey
+from ktrdr.audit.notes import ED25519, SigningKey, VerifierKey, from_base64, to_base64
 from ktrdr.jobs.canonical import dumps
 
 
@@ -31,9 +30,9 @@ class Envelope:
     def __str__(self) -> str:
         return dumps(
             {
-                "payload": _base64(self.payload.encode()),
+                "payload": to_base64(self.payload.encode()),
                 "payloadType": self.payload_type,
-                "signatures": [{"keyid": key, "sig": _base64(signature)} for key, signature in self.signatures],
+                "signatures": [{"keyid": key, "sig": to_base64(signature)} for key, signature in self.signatures],
             }
         )
 
@@ -42,8 +41,8 @@ class Envelope:
         """Raises EnvelopeError."""
         try:
             given = json.loads(text)
-            signatures = tuple((_text(one["keyid"]), _bytes(one["sig"])) for one in given["signatures"])
-            return cls(_text(given["payloadType"]), _bytes(given["payload"]).decode(), signatures)
+            signatures = tuple((_text(one["keyid"]), from_base64(_text(one["sig"]))) for one in given["signatures"])
+            return cls(_text(given["payloadType"]), from_base64(_text(given["payload"])).decode(), signatures)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise EnvelopeError(f"it is not a DSSE envelope: {error}") from None
 
@@ -69,17 +68,6 @@ def sign(payload_type: str, payload: str, key: SigningKey) -> Envelope:
 def pae(payload_type: str, payload: str) -> str:
     """What is signed (DSSE's pre-authentication encoding): lengths count bytes."""
     return f"DSSEv1 {len(payload_type.encode())} {payload_type} {len(payload.encode())} {payload}"
-
-
-def _base64(data: bytes) -> str:
-    return b64encode(data).decode()
-
-
-def _bytes(value: Any) -> bytes:
-    data = b64decode(_text(value), validate=True)
-    if _base64(data) != value:  # so that one envelope has one text
-        raise ValueError("its base64 is not in the canonical form")
-    return data
 
 
 def _text(value: Any) -> str:

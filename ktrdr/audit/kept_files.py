@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 
 from ktrdr.audit.findings import DAMAGE
 from ktrdr.audit.folding import Needed
+from ktrdr.files import file_digest
 from ktrdr.store import Store
 from ktrdr.training.model_directory import SavedModelError, read_directory
 
@@ -38,7 +37,7 @@ def _check_model(store: Store, digest: str, needed_by: str) -> Iterator[str]:
 
 def _check_prices(store: Store, digest: str, needed_by: str) -> Iterator[str]:
     try:
-        found = _file_digest(store.prices.path(digest))
+        found = file_digest(store.prices.path(digest))
     except FileNotFoundError:
         yield f"the price data {digest} of {needed_by} is missing"
     except (*DAMAGE, OSError) as error:
@@ -51,7 +50,7 @@ def _check_prices(store: Store, digest: str, needed_by: str) -> Iterator[str]:
 def _check_checkpoint(store: Store, digest: str, saved_by: str) -> Iterator[str]:
     """A checkpoint is an aid and no promise: that one was removed is no finding."""
     try:
-        found = _file_digest(store.checkpoints.path(digest))
+        found = file_digest(store.checkpoints.path(digest))
     except FileNotFoundError:
         return
     except (*DAMAGE, OSError) as error:
@@ -59,8 +58,3 @@ def _check_checkpoint(store: Store, digest: str, saved_by: str) -> Iterator[str]
     else:
         if found != digest:
             yield f"the checkpoint {digest} of {saved_by} was changed: its digest is {found}"
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,7 +14,7 @@ import pytest
 from running_service import RunningService
 from strategies import short
 
-from ktrdr.audit import verify_bundle
+from ktrdr.audit.bundle import verifier
 from ktrdr.jobs.identity import make_job_id
 
 NO_JOB = make_job_id(0, bytes(10))
@@ -64,7 +64,7 @@ def test_what_cannot_be_exported_is_a_problem(service: RunningService, query: di
 
 def test_a_bundle_is_verified_where_nothing_of_ours_is(service: RunningService, job_id: str, tmp_path: Path) -> None:
     path = service.client.bundle(job_id, tmp_path / "bundle.zip")
-    (tmp_path / "verify.py").write_bytes(Path(verify_bundle.__file__).read_bytes())
+    (tmp_path / "verify.py").write_bytes(Path(verifier.__file__).read_bytes())
     key = service.http.get("/audit/keys").json()["keys"][0]
     command = [sys.executable, "-I", "-S", "verify.py", path, "--key", key]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -10,17 +10,17 @@ from unittest.mock import patch
 
 import pysqlite3
 
-from ktrdr.audit import verify_bundle
-from ktrdr.audit.verify_bundle import read_key, verify
+from ktrdr.audit.bundle import verifier
+from ktrdr.audit.bundle.verifier import read_key, verify
 from ktrdr.store import Store
 
 #: The same answer to the same question, asked thousands of times.
-_has_signed = cache(verify_bundle.has_signed)
+_has_signed = cache(verifier.has_signed)
 
 
 def checked(files: Mapping[str, bytes], *, key: str | None = None, witnesses: Iterable[str] = ()) -> list[str]:
     """What `verify.py` finds right in a bundle. Raises whatever it raises."""
-    with patch.object(verify_bundle, "has_signed", _has_signed):
+    with patch.object(verifier, "has_signed", _has_signed):
         return list(verify(dict(files), read_key(key) if key else None, [read_key(one) for one in witnesses]))
 
 

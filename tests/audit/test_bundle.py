@@ -5,12 +5,10 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
-from audited_log import CANCELLED_JOB, COMPLETED_JOB, END, EPOCHS, RUNNING_JOB, write_log
+from audited_log import CANCELLED_JOB, COMPLETED_JOB, END, EPOCHS, RUNNING_JOB
 from job_in_a_bundle import checked, prune_without_archive
 from jobs.job_builders import STARTED
 
@@ -24,18 +22,6 @@ from ktrdr.jobs.identity import make_job_id
 from ktrdr.jobs.refusals import UnknownJobError
 from ktrdr.store import Log, Store
 from ktrdr.training.model_directory import SavedModelError
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return write_log(tmp_path / "home")
-
-
-@pytest.fixture
-def log(store: Store) -> Iterator[Log]:
-    log = store.open_log()
-    yield log
-    log.close()
 
 
 def report_progress(log: Log) -> None:

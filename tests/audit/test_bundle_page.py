@@ -15,7 +15,7 @@ from jobs.job_builders import SUBMITTED
 from running_service import wait_until
 
 from ktrdr.audit.bundle import bundle_files
-from ktrdr.audit.bundle_page import render
+from ktrdr.audit.bundle.page import render
 from ktrdr.audit.notes import COSIGNATURE, ED25519, SigningKey
 from ktrdr.audit.signing import add_signatures, published_keys, rotate_key, sign_checkpoint
 from ktrdr.jobs import decide

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from audited_log import CANCELLED_JOB, COMPLETED_JOB, END, RUNNING_JOB, write_log
+from audited_log import CANCELLED_JOB, COMPLETED_JOB, END, RUNNING_JOB
 from in_toto_attestation.v1.resource_descriptor import ResourceDescriptor
 from in_toto_attestation.v1.statement import Statement
 from securesystemslib.dsse import Envelope as OtherEnvelope
@@ -30,11 +30,6 @@ from ktrdr.store import Store
 from ktrdr.training.model_directory import PROVENANCE, SUMS, read_directory, write_directory
 
 OTHER_KEY = SigningKey("ktrdr.local/other", ED25519, bytes(32))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return write_log(tmp_path / "home")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from audited_log import COMPLETED_JOB, RUNNING_JOB, write_log
+from audited_log import COMPLETED_JOB, RUNNING_JOB
 from benchmarks.million_events import write_million
 from sqlalchemy import Connection
 
@@ -25,11 +25,6 @@ def long_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("long") / "home"
     write_million(home, 4_000)
     return home
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return write_log(tmp_path / "home")
 
 
 def states_of(store: Store) -> dict[str, JobState]:

@@ -50,25 +50,6 @@ def promise(store: Store, log: Log, reader: Reader) -> Promised:
     return Promised(head, sign_checkpoint(store, log), prove_job(store, log, COMPLETED_JOB), leaves)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return write_log(tmp_path / "home")
-
-
-@pytest.fixture
-def log(store: Store) -> Iterator[Log]:
-    log = store.open_log()
-    yield log
-    log.close()
-
-
-@pytest.fixture
-def reader(store: Store) -> Iterator[Reader]:
-    reader = store.open_reader()
-    yield reader
-    reader.close()
-
-
 def prune(store: Store) -> None:
     assert retention.prune(store, retention.ended_before(AGED)).events == len(PRUNED)
     retention.vacuum(store)

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from audited_log import CANCELLED_JOB, COMPLETED_JOB, END, grow, tamper, write_log
+from audited_log import CANCELLED_JOB, COMPLETED_JOB, END, grow, tamper
 
 from ktrdr.audit import signing
 from ktrdr.audit.notes import ED25519, LogCheckpoint, NoteError, SignedNote, SigningKey, notes_in
@@ -39,18 +39,6 @@ from ktrdr.store.log import Log
 from ktrdr.store.tree import read_head
 
 ATTACKER = SigningKey("ktrdr.local/attacker", ED25519, b"a" * 32)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return write_log(tmp_path / "home")
-
-
-@pytest.fixture
-def log(store: Store) -> Iterator[Log]:
-    log = store.open_log()
-    yield log
-    log.close()
 
 
 def stated(note: SignedNote | None) -> LogCheckpoint:

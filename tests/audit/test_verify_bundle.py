@@ -21,12 +21,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from job_in_a_bundle import checked, prune_without_archive, with_manifest
 
-from ktrdr.audit import verify_bundle
-from ktrdr.audit.bundle import bundle_files, pack
+from ktrdr.audit.bundle import bundle_files, pack, verifier
+from ktrdr.audit.bundle.verifier import ORDER, has_signed
 from ktrdr.audit.notes import ED25519, LogCheckpoint, SignedNote, SigningKey, to_base64
 from ktrdr.audit.proofs import EventProof
 from ktrdr.audit.signing import published_keys
-from ktrdr.audit.verify_bundle import ORDER, has_signed
 from ktrdr.jobs.merkle import inclusion_proof, root_of
 from ktrdr.jobs.multiproof import make_multiproof
 from ktrdr.store import Store
@@ -58,7 +57,7 @@ def key(store: Store) -> str:
 
 def run_alone(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Runs the verifier where nothing but it and the standard library is to be had."""
-    shutil.copy(verify_bundle.__file__, folder / "verify.py")
+    shutil.copy(verifier.__file__, folder / "verify.py")
     command = [sys.executable, "-I", "-S", "verify.py", *map(str, arguments)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
@@ -74,7 +73,7 @@ def write_files(files: Files, folder: Path) -> Path:
 
 
 def test_it_is_one_short_file_that_needs_the_standard_library_only() -> None:
-    text = Path(verify_bundle.__file__).read_text()
+    text = Path(verifier.__file__).read_text()
     assert len(text.splitlines()) <= 200
     imported = set(re.findall(r"^(?:from|import) ([\w.]+)", text, re.MULTILINE))
     assert {name.partition(".")[0] for name in imported} <= sys.stdlib_module_names

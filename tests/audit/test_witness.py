@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from audited_log import grow, write_log
+from audited_log import grow
 from running_witness import RunningWitness
 
 from ktrdr.audit.notes import ED25519, LogCheckpoint, Signature, SignedNote, SigningKey
@@ -163,18 +163,6 @@ def test_a_text_that_names_witnesses_is_read(tmp_path: Path) -> None:
     assert parse_witnesses(f"{one}, {one}") == [AskedWitness("http://127.0.0.1:1", witness.key)] * 2
     assert parse_witnesses("") == []
     witness.close()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return write_log(tmp_path / "home")
-
-
-@pytest.fixture
-def log(store: Store) -> Iterator[Log]:
-    log = store.open_log()
-    yield log
-    log.close()
 
 
 @pytest.fixture

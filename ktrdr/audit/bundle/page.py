@@ -19,8 +19,8 @@ _EMBEDDED = ("events.jsonl", "checkpoint.txt", "proof.json", "keys.txt", "model/
 
 def render(files: Mapping[str, bytes]) -> bytes:
     """The page of a bundle with these files (name → content)."""
-    style = _part("bundle_page.css")
-    script = "".join(_part(f"bundle_{name}.js") for name in ("checks", "story", "pictures", "verdict"))
+    style = _part("page.css")
+    script = "".join(_part(f"{name}.js") for name in ("checks", "story", "pictures", "verdict"))
     policy = (
         f"default-src 'none'; script-src '{_source(script)}'; style-src '{_source(style)}'; base-uri 'none'; "
         "form-action 'none'"
@@ -28,7 +28,7 @@ def render(files: Mapping[str, bytes]) -> bytes:
     embedded = {name: files[name].decode() if name in files else None for name in _EMBEDDED}
     # Only a "<" could end the element that holds the data.
     data = json.dumps(embedded, ensure_ascii=False).replace("<", "\\u003c")
-    page = _part("bundle_page.html")
+    page = _part("page.html")
     for name, text in (("policy", policy), ("style", style), ("script", script), ("data", data)):
         before, after = page.split(f"{{{{ {name} }}}}")
         page = before + text + after

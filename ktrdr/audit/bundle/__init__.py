@@ -16,7 +16,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from ktrdr.audit.archive import full_history
-from ktrdr.audit.bundle_page import render
+from ktrdr.audit.bundle.page import render
 from ktrdr.audit.notes import LogCheckpoint, SignedNote, to_base64
 from ktrdr.audit.proofs import prove_event
 from ktrdr.audit.provenance import provenance_of
@@ -75,7 +75,7 @@ def bundle_files(store: Store, log: Log, job_id: JobId) -> dict[str, bytes]:
         files[PROVENANCE] = str(provenance_of(store, log, job_id)).encode()
         folder = store.models.path(completed.model_digest)
         files |= {f"model/{path.name}": path.read_bytes() for path in sorted(folder.iterdir())}
-    files["verify.py"] = Path(__file__).with_name("verify_bundle.py").read_bytes()
+    files["verify.py"] = Path(__file__).with_name("verifier.py").read_bytes()
     files["index.html"] = render(files)
     digests = {name: sha256(content).hexdigest() for name, content in files.items()}
     return {MANIFEST: dumps({"format": FORMAT, "job_id": job_id, "files": digests}).encode(), **files}

@@ -19,7 +19,7 @@ from typing import Any
 import httpx2
 from history_rules import by_job, check_log, name_of, type_of
 
-from ktrdr.audit.verify import verify
+from ktrdr.audit.checking.verify import verify
 from ktrdr.jobs.events import CancellationRequested, JobCancelled, JobCompleted, JobFailed, JobSubmitted, Recorded
 from ktrdr.jobs.state import fold
 from ktrdr.store import Store, open_store

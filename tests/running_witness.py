@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 from running_service import wait_until
 
-from ktrdr.audit.notes import VerifierKey
+from ktrdr.audit.signed.notes import VerifierKey
 
 
 class RunningWitness:

@@ -19,12 +19,12 @@ from typing_extensions import TypedDict  # pydantic reads no other on Python 3.1
 
 from ktrdr.api.context import context_of, job_id_of
 from ktrdr.api.requests import Body, read_query
-from ktrdr.audit.notes import LogCheckpoint, NoteError, SignedNote, to_base64
-from ktrdr.audit.proofs import consistency as consistency_of
-from ktrdr.audit.proofs import inclusion as inclusion_of
-from ktrdr.audit.proofs import prove_job
-from ktrdr.audit.publishing import read_failures
-from ktrdr.audit.signing import (
+from ktrdr.audit.signed.notes import LogCheckpoint, NoteError, SignedNote, to_base64
+from ktrdr.audit.signed.proofs import consistency as consistency_of
+from ktrdr.audit.signed.proofs import inclusion as inclusion_of
+from ktrdr.audit.signed.proofs import prove_job
+from ktrdr.audit.signed.publishing import read_failures
+from ktrdr.audit.signed.signing import (
     SigningError,
     checkpoint_covering,
     latest_checkpoint,

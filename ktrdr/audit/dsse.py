@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ktrdr.audit.notes import ED25519, SigningKey, VerifierKey, from_base64, to_base64
+from ktrdr.audit.signed.notes import ED25519, SigningKey, VerifierKey, from_base64, to_base64
 from ktrdr.jobs.canonical import dumps
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ktrdr.audit.dsse import Envelope, EnvelopeError
-from ktrdr.audit.notes import LogCheckpoint, NoteError, VerifierKey
-from ktrdr.audit.proofs import EventProof
 from ktrdr.audit.provenance import PAYLOAD_TYPE, PREDICATE_TYPE, PROOF, STATEMENT_TYPE, invocation_id
+from ktrdr.audit.signed.notes import LogCheckpoint, NoteError, VerifierKey
+from ktrdr.audit.signed.proofs import EventProof
 from ktrdr.jobs.events import JobCompleted
 from ktrdr.jobs.merkle import ProofError
 from ktrdr.training.model_directory import PROVENANCE, SUMS, SavedModelError, read_directory, read_sums

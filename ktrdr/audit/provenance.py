@@ -15,9 +15,9 @@ from typing import Any
 from ktrdr.audit import dsse
 from ktrdr.audit.archive import stored_history
 from ktrdr.audit.attempts import Attempt, attempts_of, contributing
-from ktrdr.audit.notes import LogCheckpoint
-from ktrdr.audit.proofs import EventProof, prove_event
-from ktrdr.audit.signing import checkpoint_covering, rotation_notes, sign_checkpoint, signing_key
+from ktrdr.audit.signed.notes import LogCheckpoint
+from ktrdr.audit.signed.proofs import EventProof, prove_event
+from ktrdr.audit.signed.signing import checkpoint_covering, rotation_notes, sign_checkpoint, signing_key
 from ktrdr.jobs.canonical import dumps
 from ktrdr.jobs.events import JobCompleted, JobId, JobSubmitted, Recorded
 from ktrdr.store import Store

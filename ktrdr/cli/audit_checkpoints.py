@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TextIO
 
-    from ktrdr.audit.notes import SignedNote, VerifierKey
+    from ktrdr.audit.signed.notes import SignedNote, VerifierKey
     from ktrdr.client import Client
 
 
@@ -63,7 +63,7 @@ def consistency(file: TextIO, trusted: str | None, url: str | None, as_json: boo
     Examples:
       ktrdr audit consistency /media/elsewhere/checkpoints
     """
-    from ktrdr.audit.notes import LogCheckpoint, NoteError, SignedNote, notes_in
+    from ktrdr.audit.signed.notes import LogCheckpoint, NoteError, SignedNote, notes_in
     from ktrdr.jobs.merkle import ProofError
 
     old_notes = notes_in(file.read())
@@ -89,7 +89,7 @@ def consistency(file: TextIO, trusted: str | None, url: str | None, as_json: boo
 
 def _require_beginning(client: Client, old: Any, new: Any) -> None:
     """Raises ProofError unless the newer checkpoint's log begins with the older one's."""
-    from ktrdr.audit.notes import from_base64
+    from ktrdr.audit.signed.notes import from_base64
     from ktrdr.jobs.merkle import ProofError, check_consistency
 
     if old.origin != new.origin:
@@ -104,7 +104,7 @@ def _require_beginning(client: Client, old: Any, new: Any) -> None:
 
 
 def _require_signer(note: SignedNote, known: Sequence[VerifierKey]) -> None:
-    from ktrdr.audit.notes import NoteError
+    from ktrdr.audit.signed.notes import NoteError
 
     if not note.signers(known):
         origin, size = note.text.split("\n")[:2]

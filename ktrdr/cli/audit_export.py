@@ -81,7 +81,7 @@ def export(
 def _export_bundle(store: Store, job_id: JobId, target: Path) -> Path:
     from ktrdr.audit.archive import ArchiveError
     from ktrdr.audit.bundle import make_bundle
-    from ktrdr.audit.signing import SigningError
+    from ktrdr.audit.signed.signing import SigningError
     from ktrdr.files import write_whole
     from ktrdr.training.model_directory import SavedModelError
 

@@ -14,7 +14,7 @@ from ktrdr.cli.options import connect_to, json_option, url_option
 from ktrdr.cli.output import put, put_json, say
 
 if TYPE_CHECKING:
-    from ktrdr.audit.notes import VerifierKey
+    from ktrdr.audit.signed.notes import VerifierKey
     from ktrdr.client import Client
 
 
@@ -49,8 +49,8 @@ def rotate_key(as_json: bool) -> None:
     Examples:
       ktrdr audit rotate-key
     """
-    from ktrdr.audit.signing import SigningError, published_keys
-    from ktrdr.audit.signing import rotate_key as rotate
+    from ktrdr.audit.signed.signing import SigningError, published_keys
+    from ktrdr.audit.signed.signing import rotate_key as rotate
 
     store = existing_store()
     log = store.open_log()
@@ -70,8 +70,8 @@ def rotate_key(as_json: bool) -> None:
 
 def keys_followed(client: Client, first: str | None) -> list[VerifierKey]:
     """The keys to trust for whoever trusts the first one; without one, those that the service names."""
-    from ktrdr.audit.notes import SignedNote
-    from ktrdr.audit.signing import trusted_keys
+    from ktrdr.audit.signed.notes import SignedNote
+    from ktrdr.audit.signed.signing import trusted_keys
 
     served = client.log_keys()
     if first is None:
@@ -81,7 +81,7 @@ def keys_followed(client: Client, first: str | None) -> list[VerifierKey]:
 
 def parsed_key(text: str) -> VerifierKey:
     """The key that an option gives. Raises a usage error."""
-    from ktrdr.audit.notes import NoteError, VerifierKey
+    from ktrdr.audit.signed.notes import NoteError, VerifierKey
 
     try:
         return VerifierKey.parse(text)

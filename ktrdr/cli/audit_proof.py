@@ -18,7 +18,7 @@ from ktrdr.cli.output import put, put_json, put_pairs, say
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from ktrdr.audit.notes import VerifierKey
+    from ktrdr.audit.signed.notes import VerifierKey
 
 
 @click.command()
@@ -58,8 +58,8 @@ def check_proof(file: TextIO, trusted: tuple[str, ...], url: str | None, as_json
     Examples:
       ktrdr audit check-proof job.tlog-proof --key 'ktrdr.local/…+1a2b3c4d+AXv3…'
     """
-    from ktrdr.audit.notes import LogCheckpoint, NoteError
-    from ktrdr.audit.proofs import EventProof
+    from ktrdr.audit.signed.notes import LogCheckpoint, NoteError
+    from ktrdr.audit.signed.proofs import EventProof
     from ktrdr.jobs.merkle import ProofError
 
     trusted_keys = [parsed_key(key) for key in trusted] or _keys_of_service(url)

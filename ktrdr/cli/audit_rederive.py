@@ -15,7 +15,7 @@ from ktrdr.cli.options import json_option
 from ktrdr.cli.output import is_terminal, put, put_json, say, seconds_text
 
 if TYPE_CHECKING:
-    from ktrdr.audit.rederive import Progress, Rederivation
+    from ktrdr.audit.rederivation.rederive import Progress, Rederivation
     from ktrdr.jobs.events import JobId
     from ktrdr.store import Store
     from ktrdr.store.reader import Reader
@@ -44,8 +44,8 @@ def rederive(jobs: tuple[str, ...], every: bool, keep: Path | None, as_json: boo
       ktrdr audit rederive --all --json
       ktrdr audit rederive 019f2a --keep /tmp/models
     """
-    from ktrdr.audit.rederive import Outcome
-    from ktrdr.audit.rederive import rederive as train_again
+    from ktrdr.audit.rederivation.rederive import Outcome
+    from ktrdr.audit.rederivation.rederive import rederive as train_again
 
     if bool(jobs) == every:
         raise click.UsageError("name the jobs, or give --all")

@@ -25,7 +25,7 @@ def replay(as_json: bool) -> None:
       ktrdr audit replay
       ktrdr audit replay --json
     """
-    from ktrdr.audit.replay import replay as replay_log
+    from ktrdr.audit.checking.replay import replay as replay_log
 
     replayed = replay_log(existing_store(), counting("events"))
     if as_json:

@@ -15,7 +15,7 @@ from ktrdr.cli.output import put, put_json
 
 if TYPE_CHECKING:
     from ktrdr.audit import Verdict
-    from ktrdr.audit.notes import SignedNote
+    from ktrdr.audit.signed.notes import SignedNote
 
 
 @click.command()
@@ -42,7 +42,7 @@ def verify(checkpoints: tuple[str, ...], key: str | None, as_json: bool) -> None
       KTRDR_HOME=/backup/ktrdr ktrdr audit verify --json
     """
     from ktrdr.audit import verify as verify_log
-    from ktrdr.audit.notes import NoteError, VerifierKey
+    from ktrdr.audit.signed.notes import NoteError, VerifierKey
 
     try:
         verdict = verify_log(
@@ -77,7 +77,7 @@ def put_findings(what: str, findings: tuple[str, ...], left_out: int) -> None:
 
 def _read_notes(file: str) -> list[tuple[str, SignedNote]]:
     """The checkpoints of a file, each with a name for people."""
-    from ktrdr.audit.notes import notes_in
+    from ktrdr.audit.signed.notes import notes_in
 
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text()

@@ -33,9 +33,9 @@ def witness(log_keys: tuple[str, ...], state: Path, host: str, port: int, as_jso
     Examples:
       ktrdr audit witness --state /srv/witness --log-key 'ktrdr.local/…+1a2b3c4d+AXv3…'
     """
-    from ktrdr.audit.notes import NoteError, VerifierKey
-    from ktrdr.audit.witness import Witness
-    from ktrdr.audit.witness_server import serve_witness
+    from ktrdr.audit.signed.notes import NoteError, VerifierKey
+    from ktrdr.audit.signed.witness import Witness
+    from ktrdr.audit.signed.witness_server import serve_witness
     from ktrdr.cli.parts import free_port
 
     try:

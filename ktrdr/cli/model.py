@@ -15,7 +15,7 @@ from ktrdr.cli.output import put, put_json
 
 if TYPE_CHECKING:
     from ktrdr.audit.model_check import ModelVerdict
-    from ktrdr.audit.notes import LogCheckpoint
+    from ktrdr.audit.signed.notes import LogCheckpoint
 
 
 @click.group()

@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from ktrdr.audit.notes import NoteError
-from ktrdr.audit.publishing import AskedWitness, Publisher, parse_witnesses
 from ktrdr.audit.retention import Pruner
+from ktrdr.audit.signed.notes import NoteError
+from ktrdr.audit.signed.publishing import AskedWitness, Publisher, parse_witnesses
 from ktrdr.scheduler.sweep import Sweep
 from ktrdr.settings import SETTINGS, Settings
 from ktrdr.store import Store

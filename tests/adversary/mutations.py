@@ -22,9 +22,9 @@ from adversary.victim import COLUMNS, SIZES, Row, Victim
 from jobs.job_builders import SUBMITTED
 from sqlalchemy.exc import SQLAlchemyError
 
-from ktrdr.audit.findings import DAMAGE
-from ktrdr.audit.notes import LogCheckpoint, SignedNote
-from ktrdr.audit.signing import sign_checkpoint
+from ktrdr.audit.checking.findings import DAMAGE
+from ktrdr.audit.signed.notes import LogCheckpoint, SignedNote
+from ktrdr.audit.signed.signing import sign_checkpoint
 from ktrdr.jobs.canonical import dumps
 from ktrdr.jobs.codec import leaf_hash
 from ktrdr.jobs.identity import make_job_id

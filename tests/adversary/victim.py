@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.million_events import Writer
 
-from ktrdr.audit.notes import SignedNote, SigningKey
-from ktrdr.audit.signing import sign_checkpoint, signing_key
+from ktrdr.audit.signed.notes import SignedNote, SigningKey
+from ktrdr.audit.signed.signing import sign_checkpoint, signing_key
 from ktrdr.store import Store, open_store
 from ktrdr.store.database import open_engine
 

@@ -15,9 +15,9 @@ from cli.commands import Ran, ktrdr
 from running_service import RunningService, wait_until
 from running_witness import RunningWitness
 
-from ktrdr.audit.notes import LogCheckpoint, SignedNote, SigningKey, VerifierKey, notes_in
-from ktrdr.audit.proofs import EventProof
-from ktrdr.audit.signing import rotate_key, trusted_keys
+from ktrdr.audit.signed.notes import LogCheckpoint, SignedNote, SigningKey, VerifierKey, notes_in
+from ktrdr.audit.signed.proofs import EventProof
+from ktrdr.audit.signed.signing import rotate_key, trusted_keys
 from ktrdr.jobs.identity import make_job_id
 from ktrdr.jobs.merkle import check_consistency, root_from_inclusion
 from ktrdr.store import open_store

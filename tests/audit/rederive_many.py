@@ -17,7 +17,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 from ended_jobs import KINDS, cancelled_then_retried, completed, failed, forked, resumed
 from running_service import RunningService
 
-from ktrdr.audit.rederive import Outcome, rederive
+from ktrdr.audit.rederivation.rederive import Outcome, rederive
 from ktrdr.jobs.events import JobId
 from ktrdr.store import open_store
 

@@ -14,8 +14,8 @@ from jobs.job_builders import STARTED
 
 from ktrdr.audit.archive import ArchiveError, archive_of, full_history, write_archive
 from ktrdr.audit.bundle import bundle_files, make_bundle
-from ktrdr.audit.notes import COSIGNATURE, SigningKey
-from ktrdr.audit.signing import add_signatures, published_keys, rotate_key, sign_checkpoint
+from ktrdr.audit.signed.notes import COSIGNATURE, SigningKey
+from ktrdr.audit.signed.signing import add_signatures, published_keys, rotate_key, sign_checkpoint
 from ktrdr.jobs import decide
 from ktrdr.jobs.events import JobId
 from ktrdr.jobs.identity import make_job_id

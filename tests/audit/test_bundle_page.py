@@ -16,8 +16,8 @@ from running_service import wait_until
 
 from ktrdr.audit.bundle import bundle_files
 from ktrdr.audit.bundle.page import render
-from ktrdr.audit.notes import COSIGNATURE, ED25519, SigningKey
-from ktrdr.audit.signing import add_signatures, published_keys, rotate_key, sign_checkpoint
+from ktrdr.audit.signed.notes import COSIGNATURE, ED25519, SigningKey
+from ktrdr.audit.signed.signing import add_signatures, published_keys, rotate_key, sign_checkpoint
 from ktrdr.jobs import decide
 from ktrdr.jobs.identity import make_job_id
 from ktrdr.store import Log, Store

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ktrdr.audit.notes import (
+from ktrdr.audit.signed.notes import (
     COSIGNATURE,
     ED25519,
     LogCheckpoint,

@@ -20,10 +20,10 @@ from securesystemslib.signer import SSlibKey
 
 from ktrdr.audit.dsse import Envelope, EnvelopeError, pae, sign
 from ktrdr.audit.model_check import ModelVerdict, check_model
-from ktrdr.audit.notes import ED25519, SigningKey, VerifierKey
-from ktrdr.audit.proofs import EventProof, prove_job
 from ktrdr.audit.provenance import PAYLOAD_TYPE, PROOF, NoModelError, provenance_of
-from ktrdr.audit.signing import rotate_key, rotation_notes, sign_checkpoint, signing_key, trusted_keys
+from ktrdr.audit.signed.notes import ED25519, SigningKey, VerifierKey
+from ktrdr.audit.signed.proofs import EventProof, prove_job
+from ktrdr.audit.signed.signing import rotate_key, rotation_notes, sign_checkpoint, signing_key, trusted_keys
 from ktrdr.jobs.canonical import dumps
 from ktrdr.jobs.events import JobId
 from ktrdr.store import Store

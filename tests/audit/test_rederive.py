@@ -14,11 +14,11 @@ from jobs.job_builders import CLAIMED, COMPLETED, FINISHED, SUBMITTED, record
 from training.training_examples import make_strategy, random_walk
 
 from ktrdr import __version__, cli
-from ktrdr.audit.attemptable import NotAttemptableError, doubts
-from ktrdr.audit.fresh_training import FreshTraining, Message, Order
-from ktrdr.audit.rederive import Outcome, Rederivation, rederive
-from ktrdr.audit.training_comparison import Comparison, Difference
-from ktrdr.audit.training_record import record_of
+from ktrdr.audit.rederivation.attemptable import NotAttemptableError, doubts
+from ktrdr.audit.rederivation.fresh_training import FreshTraining, Message, Order
+from ktrdr.audit.rederivation.rederive import Outcome, Rederivation, rederive
+from ktrdr.audit.rederivation.training_comparison import Comparison, Difference
+from ktrdr.audit.rederivation.training_record import record_of
 from ktrdr.jobs.canonical import dumps
 from ktrdr.jobs.events import (
     CancelOutcome,

@@ -1,4 +1,4 @@
-"""`ktrdr.audit.replay`: the log folded from zero agrees with what is kept beside it, or what differs is named."""
+"""Replay: the log folded from zero agrees with what is kept beside it, or what differs is named."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from audited_log import COMPLETED_JOB, RUNNING_JOB
 from benchmarks.million_events import write_million
 from sqlalchemy import Connection
 
-from ktrdr.audit.replay import replay, state_digest
-from ktrdr.audit.tree_check import Leaves, read_leaves
+from ktrdr.audit.checking.replay import replay, state_digest
+from ktrdr.audit.checking.tree_check import Leaves, read_leaves
 from ktrdr.jobs.state import NO_JOB, JobState, evolve
 from ktrdr.store import Store, leases, open_store
 from ktrdr.store.rebuild import rebuild
@@ -49,7 +49,7 @@ def test_a_long_log_replays_to_what_is_kept_beside_it(long_home: Path) -> None:
 def test_a_log_folded_in_shares_has_the_same_digest(long_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store(long_home)
     alone = replay(store)
-    monkeypatch.setattr("ktrdr.audit.shares.WORTH_A_PROCESS", 1_000)
+    monkeypatch.setattr("ktrdr.audit.checking.shares.WORTH_A_PROCESS", 1_000)
     monkeypatch.setattr("os.cpu_count", lambda: 3)
     assert replay(store) == alone
 
@@ -65,7 +65,7 @@ def test_the_digest_is_of_the_log_as_it_was_when_the_replay_began(
         return read_leaves(connection)
 
     with monkeypatch.context() as changed:
-        changed.setattr("ktrdr.audit.replay.read_leaves", write_and_read)
+        changed.setattr("ktrdr.audit.checking.replay.read_leaves", write_and_read)
         meanwhile = replay(store)
     log.close()
     assert (meanwhile.events, meanwhile.differences, meanwhile.state_digest) == (13, (), before)

@@ -14,10 +14,10 @@ from running_service import RunningService
 
 from ktrdr.audit import retention, verify
 from ktrdr.audit.archive import archive_of
-from ktrdr.audit.notes import SignedNote
-from ktrdr.audit.proofs import EventProof, prove_job
-from ktrdr.audit.replay import replay
-from ktrdr.audit.signing import sign_checkpoint
+from ktrdr.audit.checking.replay import replay
+from ktrdr.audit.signed.notes import SignedNote
+from ktrdr.audit.signed.proofs import EventProof, prove_job
+from ktrdr.audit.signed.signing import sign_checkpoint
 from ktrdr.cli.follow import watch
 from ktrdr.cli.history import put_history
 from ktrdr.cli.live import show_live

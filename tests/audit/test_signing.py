@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 from audited_log import CANCELLED_JOB, COMPLETED_JOB, END, grow, tamper
 
-from ktrdr.audit import signing
-from ktrdr.audit.notes import ED25519, LogCheckpoint, NoteError, SignedNote, SigningKey, notes_in
-from ktrdr.audit.proofs import EventProof, prove_job
-from ktrdr.audit.publishing import Publisher, read_failures
-from ktrdr.audit.push import PushError, push
-from ktrdr.audit.signing import (
+from ktrdr.audit.signed import signing
+from ktrdr.audit.signed.notes import ED25519, LogCheckpoint, NoteError, SignedNote, SigningKey, notes_in
+from ktrdr.audit.signed.proofs import EventProof, prove_job
+from ktrdr.audit.signed.publishing import Publisher, read_failures
+from ktrdr.audit.signed.push import PushError, push
+from ktrdr.audit.signed.signing import (
     SigningError,
     checkpoint_covering,
     latest_checkpoint,
@@ -83,7 +83,7 @@ def test_only_its_owner_may_read_the_key(store: Store) -> None:
 
 def test_processes_that_come_first_at_once_make_one_key(store: Store) -> None:
     program = (
-        "import sys, pathlib; from ktrdr.store import open_store; from ktrdr.audit.signing import signing_key\n"
+        "import sys, pathlib; from ktrdr.store import open_store; from ktrdr.audit.signed.signing import signing_key\n"
         "store = open_store(pathlib.Path(sys.argv[1])); print('ready', flush=True); sys.stdin.readline()\n"
         "print(signing_key(store).verifier)"
     )

@@ -1,4 +1,4 @@
-"""`ktrdr.audit.verify`: a sound log is found sound, and every class of damage is found and named."""
+"""`ktrdr.audit.checking.verify`: a sound log is found sound, and every class of damage is found and named."""
 
 from __future__ import annotations
 
@@ -245,7 +245,7 @@ def test_an_empty_log_is_sound(tmp_path: Path) -> None:
 
 
 def test_progress_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["ktrdr.audit.folding"], "TOLD_EACH", 4)
+    monkeypatch.setattr(sys.modules["ktrdr.audit.checking.folding"], "TOLD_EACH", 4)
     seen: list[int] = []
     assert verify(store, seen.append).is_sound
     assert seen == [4, 8, 11]
@@ -264,7 +264,7 @@ def test_nothing_is_changed_and_nobody_is_kept_from_writing(store: Store) -> Non
 
 
 def test_more_findings_than_help_are_counted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["ktrdr.audit.findings"], "MOST_FINDINGS", 2)
+    monkeypatch.setattr(sys.modules["ktrdr.audit.checking.findings"], "MOST_FINDINGS", 2)
     tamperer = Tamperer(store)
     tamperer.run("UPDATE events SET actor = 'client:eve'")
     tamperer.close()

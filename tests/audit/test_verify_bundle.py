@@ -23,9 +23,9 @@ from job_in_a_bundle import checked, prune_without_archive, with_manifest
 
 from ktrdr.audit.bundle import bundle_files, pack, verifier
 from ktrdr.audit.bundle.verifier import ORDER, has_signed
-from ktrdr.audit.notes import ED25519, LogCheckpoint, SignedNote, SigningKey, to_base64
-from ktrdr.audit.proofs import EventProof
-from ktrdr.audit.signing import published_keys
+from ktrdr.audit.signed.notes import ED25519, LogCheckpoint, SignedNote, SigningKey, to_base64
+from ktrdr.audit.signed.proofs import EventProof
+from ktrdr.audit.signed.signing import published_keys
 from ktrdr.jobs.merkle import inclusion_proof, root_of
 from ktrdr.jobs.multiproof import make_multiproof
 from ktrdr.store import Store

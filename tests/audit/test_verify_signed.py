@@ -13,8 +13,8 @@ import pytest
 from audited_log import CANCELLED_JOB, COMPLETED_JOB, EPOCHS, RUNNING_JOB, STAGE, SUBMISSION, write_log
 
 from ktrdr.audit import verify
-from ktrdr.audit.notes import ED25519, LogCheckpoint, SignedNote, SigningKey
-from ktrdr.audit.signing import rotate_key, sign_checkpoint, signing_key
+from ktrdr.audit.signed.notes import ED25519, LogCheckpoint, SignedNote, SigningKey
+from ktrdr.audit.signed.signing import rotate_key, sign_checkpoint, signing_key
 from ktrdr.jobs import decide
 from ktrdr.store import Store, open_store
 from ktrdr.store.rebuild import rebuild
@@ -217,7 +217,7 @@ def test_nothing_but_progress_may_be_empty(store: Store, tamper: Any) -> None:
 def test_a_large_log_is_verified_by_several_processes(
     store: Store, monkeypatch: pytest.MonkeyPatch, tamper: Any
 ) -> None:
-    monkeypatch.setattr("ktrdr.audit.shares.WORTH_A_PROCESS", 1)
+    monkeypatch.setattr("ktrdr.audit.checking.shares.WORTH_A_PROCESS", 1)
     monkeypatch.setattr("os.cpu_count", lambda: 3)
     seen: list[int] = []
     verdict = verify(store, seen.append)
@@ -235,7 +235,7 @@ def test_a_large_log_is_verified_by_several_processes(
 def test_what_cannot_be_read_in_another_process_is_a_finding(
     store: Store, monkeypatch: pytest.MonkeyPatch, tamper: Any
 ) -> None:
-    monkeypatch.setattr("ktrdr.audit.shares.WORTH_A_PROCESS", 1)
+    monkeypatch.setattr("ktrdr.audit.checking.shares.WORTH_A_PROCESS", 1)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     tamper.execute("PRAGMA foreign_keys = OFF")
     tamper.execute("DROP TABLE leases")

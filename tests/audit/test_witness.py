@@ -10,10 +10,10 @@ import pytest
 from audited_log import grow
 from running_witness import RunningWitness
 
-from ktrdr.audit.notes import ED25519, LogCheckpoint, Signature, SignedNote, SigningKey
-from ktrdr.audit.publishing import AskedWitness, Publisher, parse_witnesses, read_failures
-from ktrdr.audit.signing import latest_checkpoint, published_keys, rotate_key, sign_checkpoint, signing_key
-from ktrdr.audit.witness import AddCheckpoint, RefusedError, Witness, judge
+from ktrdr.audit.signed.notes import ED25519, LogCheckpoint, Signature, SignedNote, SigningKey
+from ktrdr.audit.signed.publishing import AskedWitness, Publisher, parse_witnesses, read_failures
+from ktrdr.audit.signed.signing import latest_checkpoint, published_keys, rotate_key, sign_checkpoint, signing_key
+from ktrdr.audit.signed.witness import AddCheckpoint, RefusedError, Witness, judge
 from ktrdr.jobs.merkle import consistency_proof, root_of
 from ktrdr.scheduler import run_scheduler
 from ktrdr.settings import read_settings

@@ -25,9 +25,9 @@ from job_builders import BATCH, EPOCH, NOON, SUBMITTED
 from sqlalchemy import select
 from store_steps import change, running_job
 
-from ktrdr.audit.notes import LogCheckpoint
-from ktrdr.audit.proofs import consistency, prove_event
-from ktrdr.audit.signing import published_keys, sign_checkpoint, snapshot
+from ktrdr.audit.signed.notes import LogCheckpoint
+from ktrdr.audit.signed.proofs import consistency, prove_event
+from ktrdr.audit.signed.signing import published_keys, sign_checkpoint, snapshot
 from ktrdr.jobs import decide
 from ktrdr.jobs.codec import encode, leaf_hash
 from ktrdr.jobs.events import JobEvent

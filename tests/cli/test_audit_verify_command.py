@@ -8,8 +8,8 @@ import pytest
 from audited_log import COMPLETED_JOB, write_log
 from commands import ktrdr
 
-from ktrdr.audit.replay import replay
-from ktrdr.audit.signing import sign_checkpoint, signing_key
+from ktrdr.audit.checking.replay import replay
+from ktrdr.audit.signed.signing import sign_checkpoint, signing_key
 from ktrdr.store import Store
 
 

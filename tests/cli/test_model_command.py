@@ -12,7 +12,7 @@ from commands import ktrdr
 from running_service import RunningService
 from strategies import short
 
-from ktrdr.audit.notes import ED25519, SigningKey
+from ktrdr.audit.signed.notes import ED25519, SigningKey
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from ended_jobs import cancelled_then_retried, completed, failed, forked, resumed
 from running_service import RunningService
 
-from ktrdr.audit.rederive import Outcome, Rederivation, rederive
+from ktrdr.audit.rederivation.rederive import Outcome, Rederivation, rederive
 from ktrdr.jobs.events import JobId
 from ktrdr.store import Store, open_store
 

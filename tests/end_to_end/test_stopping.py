@@ -14,7 +14,7 @@ import pytest
 from running_service import RunningService, wait_until
 from strategies import endless, short
 
-from ktrdr.audit.verify import verify
+from ktrdr.audit.checking.verify import verify
 from ktrdr.client import ApiError, Client, ServiceUnreachableError
 from ktrdr.store import open_store
 from ktrdr.store.rebuild import rebuild

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ktrdr.audit.replay import state_digest
+from ktrdr.audit.checking.replay import state_digest
 from ktrdr.jobs.canonical import dumps
 from ktrdr.jobs.codec import decode
 from ktrdr.jobs.events import Instant, JobId, Position, Recorded

@@ -9,7 +9,7 @@ import pytest
 from job_builders import COMPLETED
 from store_steps import cancel, change, claim, running_job, submit
 
-from ktrdr.audit.verify import verify
+from ktrdr.audit.checking.verify import verify
 from ktrdr.jobs import decide
 from ktrdr.jobs.events import CancelOutcome, CheckpointSaved, JobFailed, JobId, Relation
 from ktrdr.store import Log, Store, checkpoints

@@ -17,10 +17,10 @@ from sqlalchemy import Connection
 
 from ktrdr.audit.archive import full_history
 from ktrdr.audit.bundle.page import render
-from ktrdr.audit.notes import LogCheckpoint, SignedNote, to_base64
-from ktrdr.audit.proofs import prove_event
 from ktrdr.audit.provenance import provenance_of
-from ktrdr.audit.signing import checkpoint_covering, published_keys, rotation_notes, sign_checkpoint
+from ktrdr.audit.signed.notes import LogCheckpoint, SignedNote, to_base64
+from ktrdr.audit.signed.proofs import prove_event
+from ktrdr.audit.signed.signing import checkpoint_covering, published_keys, rotation_notes, sign_checkpoint
 from ktrdr.jobs.canonical import dumps
 from ktrdr.jobs.events import JobClaimed, JobCompleted, JobId
 from ktrdr.jobs.multiproof import make_multiproof

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import httpx2
 
-from ktrdr.audit.notes import LogCheckpoint, NoteError, Signature, SignedNote, VerifierKey
-from ktrdr.audit.push import TIMEOUT_SECONDS, PushError, file_of, newest_in, push
-from ktrdr.audit.signing import (
+from ktrdr.audit.signed.notes import LogCheckpoint, NoteError, Signature, SignedNote, VerifierKey
+from ktrdr.audit.signed.push import TIMEOUT_SECONDS, PushError, file_of, newest_in, push
+from ktrdr.audit.signed.signing import (
     SigningError,
     add_signatures,
     latest_checkpoint,
@@ -29,7 +29,7 @@ from ktrdr.audit.signing import (
     signing_key,
     snapshot,
 )
-from ktrdr.audit.witness import AddCheckpoint
+from ktrdr.audit.signed.witness import AddCheckpoint
 from ktrdr.client.transport import open_http
 from ktrdr.files import write_whole
 from ktrdr.jobs.merkle import consistency_proof

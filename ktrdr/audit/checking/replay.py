@@ -11,10 +11,10 @@ from hashlib import sha256
 
 from sqlalchemy import select
 
-from ktrdr.audit.findings import Findings
-from ktrdr.audit.folding import state_hash
-from ktrdr.audit.shares import fold_log
-from ktrdr.audit.tree_check import check_tree, read_leaves
+from ktrdr.audit.checking.findings import Findings
+from ktrdr.audit.checking.folding import state_hash
+from ktrdr.audit.checking.shares import fold_log
+from ktrdr.audit.checking.tree_check import check_tree, read_leaves
 from ktrdr.jobs.state import JobState
 from ktrdr.store import Store
 from ktrdr.store.rebuild import orphans

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ktrdr.audit.notes import (
+from ktrdr.audit.signed.notes import (
     COSIGNATURE,
     LogCheckpoint,
     NoteError,
@@ -23,7 +23,7 @@ from ktrdr.audit.notes import (
     from_base64,
     to_base64,
 )
-from ktrdr.audit.signing import trusted_keys
+from ktrdr.audit.signed.signing import trusted_keys
 from ktrdr.files import write_whole
 from ktrdr.jobs.merkle import EMPTY_ROOT, ProofError, check_consistency
 

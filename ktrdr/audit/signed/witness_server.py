@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from ktrdr.audit.witness import LARGEST_BODY, RefusedError, Witness
+from ktrdr.audit.signed.witness import LARGEST_BODY, RefusedError, Witness
 
 
 def create_app(witness: Witness) -> Starlette:

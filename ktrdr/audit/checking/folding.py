@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, literal_column, select
 
-from ktrdr.audit.event_rules import broken_rules, comes_after_end
-from ktrdr.audit.findings import DAMAGE, Findings
+from ktrdr.audit.checking.event_rules import broken_rules, comes_after_end
+from ktrdr.audit.checking.findings import DAMAGE, Findings
 from ktrdr.jobs.canonical import dumps, is_canonical
 from ktrdr.jobs.codec import decode, from_values, leaf_hash, parse
 from ktrdr.jobs.events import (

@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from ktrdr.audit.findings import Findings
-from ktrdr.audit.notes import LogCheckpoint, NoteError, SignedNote, VerifierKey
+from ktrdr.audit.checking.findings import Findings
+from ktrdr.audit.signed.notes import LogCheckpoint, NoteError, SignedNote, VerifierKey
 from ktrdr.jobs.merkle import EMPTY_ROOT, HASH_BYTES, Edge
 from ktrdr.store.schema import events, tree, tree_nodes
 from ktrdr.store.statements import Prepared

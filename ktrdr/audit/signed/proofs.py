@@ -15,8 +15,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from ktrdr.audit.notes import LogCheckpoint, SignedNote, VerifierKey, from_base64, to_base64
-from ktrdr.audit.signing import checkpoint_covering, sign_checkpoint
+from ktrdr.audit.signed.notes import LogCheckpoint, SignedNote, VerifierKey, from_base64, to_base64
+from ktrdr.audit.signed.signing import checkpoint_covering, sign_checkpoint
 from ktrdr.jobs.codec import entry_hash
 from ktrdr.jobs.events import JobId
 from ktrdr.jobs.merkle import (

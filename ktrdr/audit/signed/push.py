@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx2
 
-from ktrdr.audit.notes import LogCheckpoint, SignedNote, notes_in
+from ktrdr.audit.signed.notes import LogCheckpoint, SignedNote, notes_in
 from ktrdr.client.transport import open_http
 from ktrdr.files import sync_folder
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ktrdr.audit.findings import DAMAGE
-from ktrdr.audit.folding import Needed
+from ktrdr.audit.checking.findings import DAMAGE
+from ktrdr.audit.checking.folding import Needed
 from ktrdr.files import file_digest
 from ktrdr.store import Store
 from ktrdr.training.model_directory import SavedModelError, read_directory

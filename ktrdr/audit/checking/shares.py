@@ -12,7 +12,7 @@ from multiprocessing.context import SpawnProcess
 
 from sqlalchemy import Engine
 
-from ktrdr.audit.folding import Folded, Share, fold_share
+from ktrdr.audit.checking.folding import Folded, Share, fold_share
 from ktrdr.orphans import end_with_parent
 from ktrdr.store.database import open_engine
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, select
 
-from ktrdr.audit.notes import ED25519, LogCheckpoint, NoteError, Signature, SignedNote, SigningKey, VerifierKey
+from ktrdr.audit.signed.notes import ED25519, LogCheckpoint, NoteError, Signature, SignedNote, SigningKey, VerifierKey
 from ktrdr.files import write_whole
 from ktrdr.jobs.merkle import tree_root
 from ktrdr.store import Store

@@ -1,9 +1,9 @@
 """Makes the model of a job again, from the log and content-addressed inputs alone, and says whether it is the same.
 
 Imports the store. Nothing of the store is changed: the second model lies elsewhere. The training runs in a fresh
-process under the numeric profile that was recorded (`ktrdr.audit.fresh_training`), from the very start, whatever breaks
-and retries the first one went through. There are three verdicts and no guess among them: what cannot be tried in a way
-that would show something is not attemptable (`ktrdr.audit.attemptable`), with the reason.
+process under the numeric profile that was recorded (`fresh_training`), from the very start, whatever breaks and retries
+the first one went through. There are three verdicts and no guess among them: what cannot be tried in a way that would
+show something is not attemptable (`attemptable`), with the reason.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from enum import StrEnum
 from pathlib import Path
 
 from ktrdr.audit.archive import ArchiveError
-from ktrdr.audit.attemptable import (
+from ktrdr.audit.histories import read_history
+from ktrdr.audit.rederivation.attemptable import (
     NotAttemptableError,
     doubts,
     only_conditions,
     require_data,
     require_something_to_compare,
 )
-from ktrdr.audit.fresh_training import FreshTraining, Order, TrainingProcessDiedError
-from ktrdr.audit.histories import read_history
-from ktrdr.audit.training_comparison import Comparison, Difference
-from ktrdr.audit.training_record import TrainingRecord, record_of
+from ktrdr.audit.rederivation.fresh_training import FreshTraining, Order, TrainingProcessDiedError
+from ktrdr.audit.rederivation.training_comparison import Comparison, Difference
+from ktrdr.audit.rederivation.training_record import TrainingRecord, record_of
 from ktrdr.files import file_digest
 from ktrdr.jobs.events import CheckpointSaved, JobId, Json, Recorded
 from ktrdr.jobs.refusals import UnknownJobError

@@ -6,8 +6,8 @@ from typing import Any
 
 from ktrdr import __version__
 from ktrdr.audit.causes import MISSING, differences
-from ktrdr.audit.fresh_training import Message
-from ktrdr.audit.training_record import Conditions, TrainingRecord
+from ktrdr.audit.rederivation.fresh_training import Message
+from ktrdr.audit.rederivation.training_record import Conditions, TrainingRecord
 from ktrdr.files import Prices, file_digest
 from ktrdr.training.faults import dotted
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ktrdr.audit.causes import MISSING, differences
-from ktrdr.audit.training_record import EpochRecord, TrainingRecord
+from ktrdr.audit.rederivation.training_record import EpochRecord, TrainingRecord
 from ktrdr.jobs.codec import event_data
 from ktrdr.jobs.events import JobCompleted
 from ktrdr.training.faults import dotted
@@ -60,7 +60,7 @@ class Comparison:
         return self._is_over or not (self._epochs or self._stages or waits_for_end)
 
     def take(self, message: Mapping[str, Any]) -> Difference | None:
-        """The difference that a message of `ktrdr.audit.training_process` shows, if it shows one."""
+        """The difference that a message of `ktrdr.audit.rederivation.training_process` shows, if it shows one."""
         match message["said"]:
             case "StageFinished":
                 return self._stage(message["name"], message["facts"])

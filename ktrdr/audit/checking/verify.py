@@ -14,13 +14,13 @@ import pysqlite3
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from ktrdr.audit.findings import DAMAGE, Findings
-from ktrdr.audit.folding import Folded
-from ktrdr.audit.kept_files import check_files
-from ktrdr.audit.notes import NoteError, SignedNote, VerifierKey
-from ktrdr.audit.shares import FoldingEndedError, fold_log
-from ktrdr.audit.signing import SigningError, has_keys, published_keys, rotation_notes, trusted_keys
-from ktrdr.audit.tree_check import Statement, check_statement, check_tree, read_leaves, read_statement
+from ktrdr.audit.checking.findings import DAMAGE, Findings
+from ktrdr.audit.checking.folding import Folded
+from ktrdr.audit.checking.kept_files import check_files
+from ktrdr.audit.checking.shares import FoldingEndedError, fold_log
+from ktrdr.audit.checking.tree_check import Statement, check_statement, check_tree, read_leaves, read_statement
+from ktrdr.audit.signed.notes import NoteError, SignedNote, VerifierKey
+from ktrdr.audit.signed.signing import SigningError, has_keys, published_keys, rotation_notes, trusted_keys
 from ktrdr.store import Store
 from ktrdr.store.rebuild import orphans
 from ktrdr.store.schema import datasets, log_checkpoints, tree

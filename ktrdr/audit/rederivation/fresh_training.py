@@ -1,7 +1,7 @@
 """Starts a fresh process that trains once more, under a recorded numeric profile, and hears what it says.
 
 Imports the standard library and the environment of the numeric libraries. The other side is
-`ktrdr.audit.training_process`.
+`ktrdr.audit.rederivation.training_process`.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class FreshTraining:
         """`environment` are the recorded variables that steer the numeric libraries: no others will."""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "ktrdr.audit.training_process", device],
+            [sys.executable, "-m", "ktrdr.audit.rederivation.training_process", device],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -1,4 +1,4 @@
-"""A fresh process that trains once more: `python -m ktrdr.audit.training_process DEVICE`.
+"""A fresh process that trains once more: `python -m ktrdr.audit.rederivation.training_process DEVICE`.
 
 Imports training, canonical JSON and files; it knows no log and no job. The first line that it writes says what it
 computes with; then it reads one line, the order, and writes a line for each stage, each epoch and the end: all of it
@@ -60,7 +60,7 @@ def _take_stdout() -> TextIO:
 
 
 def _train(order: Mapping[str, Any], say: Say) -> None:
-    """Trains what the order says (see `ktrdr.audit.fresh_training.Order`) and says how it ended."""
+    """Trains what the order says (see `ktrdr.audit.rederivation.fresh_training.Order`) and says how it ended."""
     specification = specification_of(
         order["strategy"], prices=order["prices"], context=order["context"], seed=order["seed"]
     )

@@ -1,0 +1,1 @@
+"""Training a job again from the log alone, and comparing. Imports jobs, the store and training."""

@@ -1,6 +1,7 @@
 """Records the golden logs of this version: `python tests/golden/make.py 0.2.0` writes tests/golden/0.2.0/.
 
-Run once for each release, and whenever an event gets a new schema; what was recorded is never made again. One log is of
+Run once for each release, and whenever an event gets a new schema; what was recorded is never made again. (Before the
+first release EpochFinished had schema 1: `before-0.1.0`.) One log is of
 a real service that trains, loses a worker, fails and cancels; the other is of simulated services, whose faults lead to
 everything that can be recorded. A line is the canonical JSON of one event, the very bytes that the tree is over.
 `digests.json` says what each log adds up to.

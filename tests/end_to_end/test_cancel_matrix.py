@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,14 +20,33 @@ JOBS = 300
 KINDS = {"local": "worker", "host": "host-worker"}
 
 
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest, own_service: RunningService) -> str:
-    """A service with a short lease and one worker of a kind, which is warm."""
-    own_service.environment["KTRDR_LEASE_SECONDS"] = "2"
-    own_service.start("serve", "scheduler", KINDS[request.param])
-    own_service.import_samples()
-    own_service.wait_for(own_service.client.submit(short(1))["id"], "completed")
-    return request.param
+@pytest.fixture(scope="module", params=KINDS)
+def running_kind(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[RunningService, str]]:
+    """A service with a short lease and one worker of a kind."""
+    service = RunningService(tmp_path_factory.mktemp(request.param) / "home", KTRDR_LEASE_SECONDS="2")
+    try:
+        service.start("serve", "scheduler", KINDS[request.param])
+        service.import_samples()
+        yield service, request.param
+    finally:
+        service.close()
+
+
+@pytest.fixture
+def service(running_kind: tuple[RunningService, str]) -> RunningService:
+    """The service, with a worker that is warm whatever the test before did to it."""
+    service, kind = running_kind
+    if KINDS[kind] not in service.processes:
+        service.start(KINDS[kind])
+    service.wait_for(service.client.submit(short(1))["id"], "completed")
+    return service
+
+
+@pytest.fixture
+def kind(running_kind: tuple[RunningService, str]) -> str:
+    return running_kind[1]
 
 
 def job_process(service: RunningService, kind: str) -> int:
@@ -49,62 +69,61 @@ def only_end(service: RunningService, job_id: str) -> dict[str, Any]:
     return dict(ends[0])
 
 
-def test_a_job_that_is_about_to_begin_stops_before_its_first_stage(own_service: RunningService, kind: str) -> None:
-    with standing_still(job_process(own_service, kind)):
-        job_id = own_service.client.submit(endless())["id"]
-        own_service.wait_for(job_id, "running")
-        assert own_service.client.cancel(job_id)["status"] == "cancelling"
+def test_a_job_that_is_about_to_begin_stops_before_its_first_stage(service: RunningService, kind: str) -> None:
+    with standing_still(job_process(service, kind)):
+        job_id = service.client.submit(endless())["id"]
+        service.wait_for(job_id, "running")
+        assert service.client.cancel(job_id)["status"] == "cancelling"
         if kind == "host":
             time.sleep(0.5)  # the word has to reach the worker, which nothing outside can see
-    own_service.wait_for(job_id, "cancelled")
-    assert only_end(own_service, job_id)["data"]["outcome"] == "stopped"
-    assert not [event for event in own_service.client.events(job_id) if event["type"] == "EpochFinished"]
+    service.wait_for(job_id, "cancelled")
+    assert only_end(service, job_id)["data"]["outcome"] == "stopped"
+    assert not [event for event in service.client.events(job_id) if event["type"] == "EpochFinished"]
 
 
-def test_a_batch_that_never_ends_is_ended(own_service: RunningService, kind: str) -> None:
-    job_id = start_endless_job(own_service)
-    with standing_still(job_process(own_service, kind)):
-        own_service.client.cancel(job_id, reason="stuck")
-        own_service.wait_for(job_id, "cancelled", seconds=20)
-    assert only_end(own_service, job_id)["data"]["outcome"] == "killed"
+def test_a_batch_that_never_ends_is_ended(service: RunningService, kind: str) -> None:
+    job_id = start_endless_job(service)
+    with standing_still(job_process(service, kind)):
+        service.client.cancel(job_id, reason="stuck")
+        service.wait_for(job_id, "cancelled", seconds=20)
+    assert only_end(service, job_id)["data"]["outcome"] == "killed"
     # The worker has another process by now.
-    own_service.wait_for(own_service.client.submit(short(1))["id"], "completed")
+    service.wait_for(service.client.submit(short(1))["id"], "completed")
 
 
-def test_a_job_whose_worker_is_being_stopped_ends_cancelled(own_service: RunningService, kind: str) -> None:
-    job_id = start_endless_job(own_service)
-    worker = own_service.processes.pop(KINDS[kind])
+def test_a_job_whose_worker_is_being_stopped_ends_cancelled(service: RunningService, kind: str) -> None:
+    job_id = start_endless_job(service)
+    worker = service.processes.pop(KINDS[kind])
     (child,) = children(worker.pid)
     with standing_still(child):
         worker.send_signal(signal.SIGTERM)
-        assert own_service.http.post(f"/jobs/{job_id}/cancel").status_code == 202
+        assert service.http.post(f"/jobs/{job_id}/cancel").status_code == 202
     assert worker.wait(30) == 0
-    own_service.wait_for(job_id, "cancelled")
-    only_end(own_service, job_id)
+    service.wait_for(job_id, "cancelled")
+    only_end(service, job_id)
 
 
-def test_a_job_on_a_dead_worker_ends_cancelled_once_its_lease_is_lost(own_service: RunningService, kind: str) -> None:
-    job_id = start_endless_job(own_service)
-    own_service.kill(KINDS[kind])
-    assert own_service.http.post(f"/jobs/{job_id}/cancel").status_code == 202
-    own_service.wait_for(job_id, "cancelled")
-    assert only_end(own_service, job_id)["data"]["outcome"] == "worker_lost"
+def test_a_job_on_a_dead_worker_ends_cancelled_once_its_lease_is_lost(service: RunningService, kind: str) -> None:
+    job_id = start_endless_job(service)
+    service.kill(KINDS[kind])
+    assert service.http.post(f"/jobs/{job_id}/cancel").status_code == 202
+    service.wait_for(job_id, "cancelled")
+    assert only_end(service, job_id)["data"]["outcome"] == "worker_lost"
 
 
-def test_asked_twice_a_running_job_stops_once_and_an_ended_one_says_so(own_service: RunningService, kind: str) -> None:
-    del kind
-    job_id = start_endless_job(own_service)
+def test_asked_twice_a_running_job_stops_once_and_an_ended_one_says_so(service: RunningService) -> None:
+    job_id = start_endless_job(service)
     with ThreadPoolExecutor(8) as clients:
-        codes = list(clients.map(lambda _: own_service.http.post(f"/jobs/{job_id}/cancel").status_code, range(8)))
+        codes = list(clients.map(lambda _: service.http.post(f"/jobs/{job_id}/cancel").status_code, range(8)))
     assert set(codes) <= {202, 409}
     assert 202 in codes
-    own_service.wait_for(job_id, "cancelled")
-    refused = own_service.http.post(f"/jobs/{job_id}/cancel")
+    service.wait_for(job_id, "cancelled")
+    refused = service.http.post(f"/jobs/{job_id}/cancel")
     assert (refused.status_code, refused.json()["detail"]) == (
         409,
         f"job {job_id} is already cancelled, so nothing more can happen to it",
     )
-    only_end(own_service, job_id)
+    only_end(service, job_id)
 
 
 def test_hundreds_of_cancellations_at_once_are_all_honoured(own_service: RunningService) -> None:

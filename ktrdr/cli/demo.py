@@ -1,4 +1,4 @@
-"""The whole of ktrdr in one command, on a service of its own: prices, a training, its history, a prediction, the proof.
+"""The whole of ktrdr in one command, on a service of its own: prices, a training, its history, predictions, the proof.
 
 Imports click; everything else when it runs. Speaks to the API as any client would.
 """
@@ -22,6 +22,8 @@ from ktrdr.cli.output import put, put_heading, put_json, say
 from ktrdr.disk import require_folder
 
 if TYPE_CHECKING:
+    from ktrdr.audit import Verdict
+    from ktrdr.audit.rederivation.rederive import Rederivation
     from ktrdr.client import Client
 
 STRATEGY = "trend_follower"
@@ -34,7 +36,7 @@ _LONGEST_SECONDS = 80
 @click.option("--home", type=click.Path(file_okay=False, path_type=Path), help="Keep everything in this folder.")
 @json_option
 def demo(home: Path | None, as_json: bool) -> None:
-    """Shows all of it work: starts a service, trains a model, predicts, verifies the log.
+    """Shows all of it work: starts a service, trains a model, predicts, verifies the log, trains the model again.
 
     Takes less than half a minute, needs no network, and leaves nothing behind.
 
@@ -56,7 +58,7 @@ def demo(home: Path | None, as_json: bool) -> None:
         put_json({**found, "seconds": seconds})
     else:
         _put_farewell(seconds, home)
-    if not found["verdict"]["sound"]:
+    if not found["verdict"]["sound"] or found["trained_again"] != "identical":
         raise click.exceptions.Exit(1)
 
 
@@ -83,6 +85,7 @@ def _show_all(folder: Path, log: IO[bytes], *, as_json: bool) -> dict[str, Any]:
 
 
 def _train_and_tell(client: Client, folder: Path) -> dict[str, Any]:
+    from ktrdr.cli.audit_rederive import put_verdict as put_rederivation
     from ktrdr.cli.audit_verify import put_verdict
     from ktrdr.cli.follow import watch
     from ktrdr.cli.history import put_history
@@ -105,17 +108,21 @@ def _train_and_tell(client: Client, folder: Path) -> dict[str, Any]:
     put_heading("6  What it says of the newest bars")
     predictions = _predict(client, job_id)
     put_predictions(predictions)
-    put_heading("7  The proof")
-    verdict = _verify(folder)
+    put_heading("7  The proof: the log as it was signed a moment ago, and everything that follows from it")
+    verdict = _verify(client, folder)
     put_verdict(verdict)
-    return _summary(job_id, result, predictions, verdict)
+    put_heading("8  The same model again, from the log alone, in another process")
+    again = _train_again(folder, job_id)
+    put_rederivation(again)
+    return _summary(job_id, result, predictions, verdict, again)
 
 
 def _train_quietly(client: Client, folder: Path) -> dict[str, Any]:
     _import_prices(client)
     job_id = _submit(client)
     deque(client.events(job_id, follow=True), maxlen=0)
-    return _summary(job_id, _result(client, job_id), _predict(client, job_id), _verify(folder))
+    result, predictions = _result(client, job_id), _predict(client, job_id)
+    return _summary(job_id, result, predictions, _verify(client, folder), _train_again(folder, job_id))
 
 
 def _import_prices(client: Client) -> list[dict[str, Any]]:
@@ -141,14 +148,25 @@ def _predict(client: Client, job_id: str) -> dict[str, list[dict[str, Any]]]:
     return {symbol: client.predict(job_id, symbol=symbol) for symbol in SYMBOLS}
 
 
-def _verify(folder: Path) -> Any:
+def _verify(client: Client, folder: Path) -> Verdict:
     from ktrdr.audit import verify
+    from ktrdr.audit.signed.notes import SignedNote
     from ktrdr.store import open_store
 
-    return verify(open_store(folder))
+    return verify(open_store(folder), kept=[("the signed checkpoint", SignedNote.parse(client.sign()))])
 
 
-def _summary(job_id: str, result: dict[str, Any], predictions: dict[str, Any], verdict: Any) -> dict[str, Any]:
+def _train_again(folder: Path, job_id: str) -> Rederivation:
+    from ktrdr.audit.rederivation.rederive import rederive
+    from ktrdr.jobs.events import JobId
+    from ktrdr.store import open_store
+
+    return rederive(open_store(folder), JobId(job_id))
+
+
+def _summary(
+    job_id: str, result: dict[str, Any], predictions: dict[str, Any], verdict: Verdict, again: Rederivation
+) -> dict[str, Any]:
     return {
         "job_id": job_id,
         "model_digest": result["model_digest"],
@@ -156,6 +174,7 @@ def _summary(job_id: str, result: dict[str, Any], predictions: dict[str, Any], v
         "symbol_metrics": result["symbol_metrics"],
         "predictions": predictions,
         "verdict": {"sound": verdict.is_sound, "events": verdict.events, "findings": list(verdict.findings)},
+        "trained_again": again.outcome,
     }
 
 
@@ -166,6 +185,7 @@ def _put_farewell(seconds: float, home: Path | None) -> None:
     put("           ktrdr data import --sample")
     put("           ktrdr strategy new my_strategy --from trend_follower")
     put("           ktrdr train my_strategy.yaml --follow")
+    put("           ktrdr audit --help")
 
 
 @contextmanager

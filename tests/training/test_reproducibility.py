@@ -140,6 +140,16 @@ def test_a_training_uses_one_thread_and_deterministic_algorithms(tmp_path: Path)
     assert all(profile[name] for name in ("torch", "numpy", "python", "cpu_capability", "mkl", "onednn", "glibc"))
 
 
+def test_a_process_is_ready_to_train_without_the_compiler_of_torch() -> None:
+    script = (
+        "import sys; import ktrdr.training.run; from ktrdr.training import determinism\n"
+        "determinism.make_deterministic(); profile = determinism.numeric_profile()\n"
+        "print(profile['deterministic_algorithms'], 'torch._inductor' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout == "True False\n"
+
+
 def test_the_profile_holds_the_environment_that_steers_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MKL_CBWR", "COMPATIBLE")
     monkeypatch.setenv("SECRET_TOKEN", "x")

@@ -27,8 +27,8 @@ def make_deterministic(*, threads: int = _DEFAULT_THREADS) -> None:
     # cuBLAS needs it set before it is first used (docs.nvidia.com/cuda/cublas, "Results reproducibility").
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    # The same switch as `torch.use_deterministic_algorithms`, which also imports the whole compiler to tell it: a second
-    # of a process's start, and nothing here is compiled.
+    # The same switch as `torch.use_deterministic_algorithms`, which also imports the whole compiler to tell it. That is
+    # a second of a process's start, and nothing here is compiled.
     torch.set_deterministic_debug_mode("error")
     torch.backends.cudnn.benchmark = False
 

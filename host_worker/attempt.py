@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextvars import copy_context
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -71,7 +72,10 @@ class Attempt:
         self._wake, self._waker = socket.socketpair()
         self._wake.setblocking(False)
         self._threads = [
-            threading.Thread(target=self._watched, args=(work,), name=f"attempt: {work.__name__}", daemon=True)
+            # What they log belongs to the same trace as what the slot's thread logs.
+            threading.Thread(
+                target=copy_context().run, args=(self._watched, work), name=f"attempt: {work.__name__}", daemon=True
+            )
             for work in (self._keep_lease, self._send_events, self._upload_checkpoints)
         ]
 

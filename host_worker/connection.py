@@ -10,13 +10,15 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 import httpx2
 
 from ktrdr.client.transport import PREFIX, api_error, open_http
+from ktrdr.tracing import TRACEPARENT, Trace
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +83,13 @@ class Connection:
         # The service closes what was idle for five seconds.
         limits = httpx2.Limits(keepalive_expiry=4.0)
         self._http = open_http(url.rstrip("/") + PREFIX, token, timeout=TIMEOUT, limits=limits)
+        self._headers: dict[str, str] = {}
+
+    def within(self, trace: Trace) -> Connection:
+        """The same connections, for requests that belong to a trace."""
+        traced = copy(self)
+        traced._headers = {TRACEPARENT: trace.traceparent}
+        return traced
 
     def request(
         self,
@@ -115,10 +124,12 @@ class Connection:
                     logger.info("%s %s: answered", method, path)
                 return answer
 
-    def request_once(self, method: str, path: str, **content: Any) -> httpx2.Response:
+    def request_once(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **content: Any
+    ) -> httpx2.Response:
         """The answer to a request that is sent once. Raises LeaseLostError, RefusedError and NoAnswerError."""
         try:
-            answer = self._http.request(method, path, **content)
+            answer = self._http.request(method, path, headers={**self._headers, **(headers or {})}, **content)
         except httpx2.TransportError as error:
             raise NoAnswerError(str(error) or type(error).__name__) from None
         _check(answer)
@@ -130,7 +141,7 @@ class Connection:
 
         Raises LeaseLostError, RefusedError and NoAnswerError, also while the bytes are read.
         """
-        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        headers = self._headers | ({"Range": f"bytes={offset}-"} if offset else {})
         try:
             with self._http.stream("GET", path, headers=headers) as answer:
                 if answer.status_code == 416:  # there is nothing after the offset
@@ -154,7 +165,7 @@ def _check(answer: httpx2.Response) -> None:
         return
     error = api_error(answer)
     detail = "; ".join([str(error), *(f"{one['path']}: {one['detail']}" for one in error.errors)])
-    name = str(error.problem.get("type", "")).rpartition(":")[2]
+    name = str(error.problem.get("type", "")).rpartition("/")[2]
     if name in ("lease-lost", "unknown-job"):
         raise LeaseLostError(detail)
     raise RefusedError(detail, name=name, status=answer.status_code)

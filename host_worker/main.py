@@ -24,7 +24,9 @@ from host_worker.orchestrator import HostTrainingOrchestrator
 from host_worker.stopping import END_SECONDS, Stopping
 from ktrdr.disk import FolderUnusableError, require_folder
 from ktrdr.jobs.workers import Beat, WorkerState
+from ktrdr.logs import configure_logs
 from ktrdr.settings import SETTINGS, read_settings
+from ktrdr.spans import open_spans
 from ktrdr.worker.presence import Presence, first_beat
 
 logger = logging.getLogger(__name__)
@@ -71,8 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except FolderUnusableError as error:
         raise SystemExit(f"error: {error}") from None
     os.environ.pop(_TOKEN.variable, None)  # job processes have no use for it
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    configure_logs("host-worker", form=settings.log_format, level=settings.log_level, secrets=(settings.token or "",))
     run_host_worker(options.url, settings.token, options.cache, int(options.cache_gb * 1e9), options.slots)
 
 
@@ -108,6 +109,7 @@ def run_host_worker(url: str, token: str | None, cache: Path, cache_bytes: int, 
         return  # stopped before the service was there
     presence = Presence(first, tell)
     presence.start()
+    spans = open_spans("host-worker")
     with _own_folder(cache / "attempts") as folder:
         files = Cache(cache / "files", cache_bytes)
         for _ in range(slots):
@@ -119,6 +121,7 @@ def run_host_worker(url: str, token: str | None, cache: Path, cache_bytes: int, 
                     name=first.name,
                     stopping=stopping,
                     on_ready=lambda ready: presence.change(WorkerState.ALIVE, ready.capabilities),
+                    spans=spans,
                 )
             )
         # A slot whose request hangs in a dead network may be left behind.
@@ -131,6 +134,8 @@ def run_host_worker(url: str, token: str | None, cache: Path, cache_bytes: int, 
         for thread in threads:
             thread.join(max(0.0, ends_at - time.monotonic()))
         presence.end(FAREWELL_SECONDS)
+    if spans is not None:
+        spans.close()
 
 
 @contextmanager

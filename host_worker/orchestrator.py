@@ -24,6 +24,9 @@ from host_worker.lease import Lease, Worker, claim
 from host_worker.stopping import DELIVER_SECONDS, SAY_SECONDS, Stopping
 from ktrdr.jobs.codec import decode
 from ktrdr.jobs.events import CancelOutcome, JobFailed, JobId, JobSubmitted
+from ktrdr.spans import Spans
+from ktrdr.tracing import TRACEPARENT
+from ktrdr.worker.account import Account
 from ktrdr.worker.breakage import storage_broke
 from ktrdr.worker.job_process import PAUSE_SECONDS, JobProcess, JobProcessDiedError
 from ktrdr.worker.messages import Broke, Cancel, CheckpointWritten, Ended, Paused, Ready, Stopped, Train, Trained
@@ -55,6 +58,7 @@ class HostTrainingOrchestrator:
         name: str,
         stopping: Stopping,
         on_ready: Callable[[Ready], None],
+        spans: Spans | None = None,
     ) -> None:
         self._connection = connection
         self._cache = cache
@@ -62,6 +66,7 @@ class HostTrainingOrchestrator:
         self._name = name
         self._stopping = stopping
         self._on_ready = on_ready
+        self._spans = spans
         self._process = JobProcess(_CHILD)
 
     def run(self) -> None:
@@ -97,21 +102,35 @@ class HostTrainingOrchestrator:
 
     def _run_job(self, claimed: Mapping[str, Any], worker: Worker) -> None:
         folder = self._folder / f"{claimed['job_id']}-{claimed['lease_epoch']}"
-        try:
-            with Attempt(self._connection, claimed, worker, lambda: self._stopping.lasts_for(SAY_SECONDS)) as attempt:
-                status = self._end(attempt, self._try(attempt, claimed, folder), folder / "model")
-                logger.info("job %s is %s", claimed["job_id"], status)
-        except (LeaseLostError, RefusedError, GivenUpError) as error:
-            logger.warning("job %s is given up here: %s", claimed["job_id"], error)
-            self._process.restart()  # it may still be training for nobody
-        except Exception:
-            # Whatever it is, the next job may be a better one; the lease of this one runs out.
-            logger.exception("job %s broke this worker's slot", claimed["job_id"])
-            self._process.restart()
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with self._account_of(claimed) as account:
+            connection = self._connection.within(account.trace)
+            try:
+                with Attempt(connection, claimed, worker, lambda: self._stopping.lasts_for(SAY_SECONDS)) as attempt:
+                    ended = self._try(attempt, claimed, folder, account)
+                    account.ended(ended, self._end(attempt, ended, folder / "model"))
+            except (LeaseLostError, RefusedError, GivenUpError) as error:
+                logger.warning("job %s is given up here: %s", claimed["job_id"], error)
+                self._process.restart()  # it may still be training for nobody
+            except Exception:
+                # Whatever it is, the next job may be a better one; the lease of this one runs out.
+                logger.exception("job %s broke this worker's slot", claimed["job_id"])
+                self._process.restart()
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
 
-    def _try(self, attempt: Attempt, claimed: Mapping[str, Any], folder: Path) -> Ended:
+    def _account_of(self, claimed: Mapping[str, Any]) -> Account:
+        submitted = claimed["submitted"]
+        return Account(
+            self._spans,
+            job_id=claimed["job_id"],
+            name=submitted["name"],
+            attempt=claimed["attempt"],
+            lease_epoch=claimed["lease_epoch"],
+            worker=self._name,
+            traceparent=submitted.get(TRACEPARENT),
+        )
+
+    def _try(self, attempt: Attempt, claimed: Mapping[str, Any], folder: Path, account: Account) -> Ended:
         """Runs the job; whatever happens short of losing the lease is an end of the attempt."""
         pressed = False
 
@@ -120,10 +139,10 @@ class HostTrainingOrchestrator:
             pressed = self._process.press(attempt.seconds_since_request)
 
         try:
-            order = self._order(claimed, folder)
+            order = self._order(claimed, folder, account)
             self._fetch_inputs(attempt, order)
             self._process.send(order)
-            return self._follow(attempt, press)
+            return self._follow(attempt, press, account)
         except JobProcessDiedError as error:
             if pressed:
                 return Stopped(outcome=CancelOutcome.KILLED, batches_after_request=None, where="")
@@ -138,7 +157,7 @@ class HostTrainingOrchestrator:
             self._process.restart()
             return storage_broke(error, where="", folder=folder)
 
-    def _order(self, claimed: Mapping[str, Any], folder: Path) -> Train:
+    def _order(self, claimed: Mapping[str, Any], folder: Path, account: Account) -> Train:
         submitted = decode("JobSubmitted", JobSubmitted.SCHEMA, json.dumps(claimed["submitted"]))
         if not isinstance(submitted, JobSubmitted):
             raise TypeError(f"a job begins with JobSubmitted, not {type(submitted).__name__}")
@@ -149,6 +168,7 @@ class HostTrainingOrchestrator:
             price_folder=folder / "inputs",
             checkpoint_folder=folder / "inputs",
             attempt_folder=folder,
+            log_fields=account.fields,
         )
 
     def _fetch_inputs(self, attempt: Attempt, order: Train) -> None:
@@ -159,12 +179,12 @@ class HostTrainingOrchestrator:
             return self._stopping.is_set or attempt.requested_at is not None
 
         for data in (*order.prices, *order.context):
-            fetch = fetch_from(self._connection, f"/prices/{data['digest']}", given_up)
+            fetch = fetch_from(attempt.lease.connection, f"/prices/{data['digest']}", given_up)
             self._cache.link(f"{data['digest']}.npy", data["digest"], order.price_folder, fetch, given_up)
         for one in order.checkpoints:
 
             def link(lease: Lease, digest: str = one["digest"]) -> None:
-                fetch = fetch_from(self._connection, f"{lease.path}/checkpoints/{digest}", given_up)
+                fetch = fetch_from(lease.connection, f"{lease.path}/checkpoints/{digest}", given_up)
                 self._cache.link(f"{digest}.safetensors", digest, order.checkpoint_folder, fetch, given_up)
 
             try:
@@ -172,7 +192,7 @@ class HostTrainingOrchestrator:
             except RefusedError as error:  # the training falls back on the one before, and says so
                 logger.warning("the checkpoint of epoch %d cannot be had: %s", one["epoch"], error)
 
-    def _follow(self, attempt: Attempt, press: Callable[[], None]) -> Ended:
+    def _follow(self, attempt: Attempt, press: Callable[[], None], account: Account) -> Ended:
         """Passes on what the child says until it ends the job, or does not although the worker has to stop.
 
         Raises JobProcessDiedError, LeaseLostError and RefusedError.
@@ -181,9 +201,11 @@ class HostTrainingOrchestrator:
         while kill_at is None or time.monotonic() < kill_at:
             wait([self._process.pipe, attempt.wake], _LOOK_SECONDS)
             attempt.check()
+            account.goes_on_under(attempt.lease.epoch)
             if attempt.requested_at is not None:
                 if not is_told:
                     is_told = True
+                    account.cancellation_seen()
                     self._process.send(Cancel(requested_at=attempt.request_made_at))
                 press()
             if kill_at is None and self._stopping.is_set:
@@ -191,6 +213,7 @@ class HostTrainingOrchestrator:
                 self._process.stop()
             said, ended = self._process.receive_all()
             for one in said:
+                account.told(one)
                 if isinstance(one, CheckpointWritten):
                     attempt.keep(one)
                 else:

@@ -14,6 +14,10 @@ from pathlib import Path
 
 _FULL = {errno.ENOSPC}
 _REFUSES = {errno.EDQUOT, errno.EFBIG, errno.EROFS}
+_NETWORK_FILE_SYSTEMS = {
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "lustre", "davfs", "glusterfs",
+    "fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.davfs2", "fuse.rclone", "fuse.s3fs",
+}  # fmt: skip
 
 
 class FolderUnusableError(OSError):
@@ -65,6 +69,22 @@ def require_folder(folder: Path, *, choose: str) -> None:
             pass
     except OSError as error:
         raise FolderUnusableError(f"{folder} cannot be used: {_why(folder, error)}; {choose}") from None
+
+
+def network_file_system(folder: Path) -> tuple[str, str] | None:
+    """The kind of the network file system that a folder lies on, and where it is mounted; None for a local one."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text()
+    except OSError:
+        return None  # not Linux, so there is nothing to read the kind from
+    real = os.path.realpath(folder)
+    best = ("", "")
+    for line in mounts.splitlines():
+        before, _, after = line.partition(" - ")
+        point = before.split()[4].replace("\\040", " ")
+        if (real == point or real.startswith(point.rstrip("/") + "/")) and len(point) >= len(best[0]):
+            best = (point, after.split()[0])
+    return (best[1], best[0]) if best[1] in _NETWORK_FILE_SYSTEMS else None
 
 
 def _why(folder: Path, error: OSError) -> str:

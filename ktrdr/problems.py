@@ -16,17 +16,21 @@ from ktrdr.jobs.refusals import (
     MissingReportError,
     NotQueuedError,
     RefusalError,
+    ScheduleBusyError,
+    ScheduleExistsError,
     StaleVersionError,
+    TokenExistsError,
     UnknownJobError,
+    UnknownScheduleError,
+    UnknownTokenError,
 )
+from ktrdr.problem_types import TYPE_PREFIX
 from ktrdr.training.faults import Fault
-
-TYPE_PREFIX = "urn:ktrdr:problem:"
 
 
 @dataclass(eq=False)
 class Problem(Exception):  # noqa: N818  # RFC 9457 calls it a problem
-    """One problem; `name` ends its type URI."""
+    """One problem; `name`, `status` and `title` are those of a type (`ktrdr.problem_types`)."""
 
     name: str
     status: int
@@ -55,9 +59,11 @@ class Problem(Exception):  # noqa: N818  # RFC 9457 calls it a problem
         return body
 
 
-def invalid(faults: Sequence[Fault], *, title: str = "The request is not valid") -> Problem:
+def invalid(faults: Sequence[Fault]) -> Problem:
     number = "one fault" if len(faults) == 1 else f"{len(faults)} faults"
-    return Problem("invalid-request", 422, title, f"{number} found; nothing was changed", faults=faults)
+    return Problem(
+        "invalid-request", 422, "The request is not valid", f"{number} found; nothing was changed", faults=faults
+    )
 
 
 def not_found(detail: str, *, fix: str = "") -> Problem:
@@ -66,6 +72,24 @@ def not_found(detail: str, *, fix: str = "") -> Problem:
 
 def too_large(limit: int) -> Problem:
     return Problem("too-large", 413, "The request is too large", f"at most {limit:,} bytes are accepted here")
+
+
+def address_too_long(limit: str) -> Problem:
+    return Problem("address-too-long", 414, "The address is too long", f"at most {limit} are accepted here")
+
+
+def range_not_satisfiable(size: int) -> Problem:
+    title, headers = "There is nothing in this range", {"Content-Range": f"bytes */{size}"}
+    return Problem("range-not-satisfiable", 416, title, f"the file has {size} bytes", headers=headers)
+
+
+def headers_too_large(limit: int) -> Problem:
+    return Problem("headers-too-large", 431, "The headers are too large", f"at most {limit:,} bytes are accepted here")
+
+
+def precondition_failed(detail: str) -> Problem:
+    title, fix = "It changed since it was read", "read it again; if the request is still right, send the new ETag"
+    return Problem("precondition-failed", 412, title, f"{detail}; nothing was changed", fix)
 
 
 def unsupported_media_type(given: str, accepted: str) -> Problem:
@@ -103,6 +127,11 @@ _REFUSALS: dict[type[RefusalError], tuple[str, int]] = {
     MissingReportError: ("missing-report", 409),
     StaleVersionError: ("stale-version", 409),
     IdempotencyKeyError: ("idempotency-key-reused", 422),
+    TokenExistsError: ("token-exists", 409),
+    UnknownTokenError: ("unknown-token", 404),
+    ScheduleExistsError: ("schedule-exists", 409),
+    UnknownScheduleError: ("unknown-schedule", 404),
+    ScheduleBusyError: ("schedule-busy", 409),
 }
 
 

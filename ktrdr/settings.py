@@ -40,8 +40,18 @@ class Settings:
     witnesses: str | None
     #: What jobs said of their progress is pruned so many days after their end; None = never.
     prune_days: float | None
-    #: What every request to the API must carry; None = nothing.
+    #: plain or json; None = plain in a terminal, json elsewhere.
+    log_format: str | None
+    #: debug, info, warning or error.
+    log_level: str
+    #: Whether the API logs every request.
+    access_log: bool
+    #: A token that may do everything, and what clients and workers send; None = only the tokens of the installation.
     token: str | None = field(repr=False)
+    #: How often the holder of a token may ask: `600/minute`, or `off`.
+    rate_limit: str
+    #: Origins whose pages may use the API, with spaces between; None = those of the service itself alone.
+    cors_origins: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +93,12 @@ def _token(text: str) -> str:
     return text
 
 
+def _rate(text: str) -> str:
+    if not re.fullmatch(r"off|[1-9]\d{0,8}/(second|minute|hour)", text.lower()):
+        raise ValueError(text)
+    return text.lower()
+
+
 def _copy_place(text: str) -> str:
     if not re.fullmatch(r"https?://[^/\s]+.*|file:///.+|[/~].+", text):
         raise ValueError("neither an absolute path nor a URL")
@@ -94,6 +110,19 @@ def _witnesses(text: str) -> str:
     if not all(re.fullmatch(r"https?://[^=]+=[^+=]+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+", one) for one in asked):
         raise ValueError("not witnesses")
     return " ".join(asked)
+
+
+def _origins(text: str) -> str:
+    given = [one.lower() for one in re.split(r"[\s,]+", text) if one]
+    if not all(re.fullmatch(r"https?://[a-z0-9.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?", one) for one in given):
+        raise ValueError("not origins")
+    return " ".join(given)
+
+
+def _yes_or_no(text: str) -> bool:
+    if text.lower() not in ("1", "true", "0", "false"):
+        raise ValueError(text)
+    return text.lower() in ("1", "true")
 
 
 def _bounded(low: float, high: float) -> Callable[[str], float]:
@@ -173,9 +202,30 @@ SETTINGS: dict[str, Setting] = {
         "KTRDR_PRUNE_DAYS", "so many days after a job's end its progress goes from the log into the archive; without "
         "it never", lambda _: None, _bounded(1, 36500), "1 to 36500 days",
     ),
+    "log_format": Setting(
+        "KTRDR_LOG_FORMAT", "how every part logs; without it plain in a terminal, json elsewhere", lambda _: None,
+        _one_of("plain", "json"), "plain or json",
+    ),
+    "log_level": Setting(
+        "KTRDR_LOG_LEVEL", "from which level on every part logs", lambda _: "info",
+        _one_of("debug", "info", "warning", "error"), "debug, info, warning or error",
+    ),
+    "access_log": Setting(
+        "KTRDR_ACCESS_LOG", "whether the API logs every request, and not only slow and broken ones", lambda _: False,
+        _yes_or_no, "1 or 0",
+    ),
     "token": Setting(
-        "KTRDR_TOKEN", "what the API wants of every client, and what clients and host workers send", lambda _: None,
+        "KTRDR_TOKEN", "of the service: a token that may do everything; of clients and host workers: the one that they "
+        "send", lambda _: None,
         _token, "16 to 500 visible ASCII characters, for example from: openssl rand -hex 32", is_secret=True,
+    ),
+    "rate_limit": Setting(
+        "KTRDR_RATE_LIMIT", "how often the holder of one token may ask; workers may ten times as often, and who needs "
+        "no token as often as they like", lambda _: "6000/minute", _rate, "600/minute, 10/second, 5000/hour or off",
+    ),
+    "cors_origins": Setting(
+        "KTRDR_CORS_ORIGINS", "whose pages may use the API in a browser; without it only the service's own",
+        lambda _: None, _origins, "origins with spaces between: https://research.example.com http://localhost:3000",
     ),
 }  # fmt: skip
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import yaml
-from processes import children, go_on, standing_still
-from running_service import RunningService, wait_until
+from led_training import led_by_the_hand
+from running_service import RunningService
 from strategies import trend_follower
 
 from ktrdr import sample
@@ -54,17 +49,20 @@ def ended(service: RunningService, job_id: str, status: str) -> str:
 
 def resumed(service: RunningService, kind: str) -> str:
     """A job whose worker was told to stop in the middle: another one went on from its checkpoint."""
-    with _in_the_middle(service, kind) as job_id:
-        service.processes["worker"].terminate()
-    service.stop("worker")
+    with led_by_the_hand(service) as training:
+        job_id = submit(service, kind)
+        training.to_epoch(job_id, 3)
+        training.stop_worker()
     service.start("worker")
     return ended(service, job_id, "completed")
 
 
 def cancelled_then_retried(service: RunningService, kind: str) -> tuple[str, str]:
     """A job that was cancelled in the middle, and the one that went on from its checkpoint."""
-    with _in_the_middle(service, kind) as cancelled:
-        service.client.cancel(cancelled)
+    with led_by_the_hand(service) as training:
+        cancelled = submit(service, kind)
+        training.to_epoch(cancelled, 3)
+        training.cancel(cancelled)
     ended(service, cancelled, "cancelled")
     return cancelled, ended(service, service.client.retry(cancelled, from_checkpoint=True)["id"], "completed")
 
@@ -78,30 +76,3 @@ def forked(service: RunningService, parent: str, *, epoch: int = 3) -> str:
 def failed(service: RunningService) -> str:
     """A job whose dates leave too few bars, which its training finds out."""
     return ended(service, submit(service, "mlp", start="2020-01-02", end="2020-01-06"), "failed")
-
-
-@contextmanager
-def _in_the_middle(service: RunningService, kind: str) -> Iterator[str]:
-    """A job that stands still in its third epoch or soon after, for as long as the block runs.
-
-    A short training would be over before a test that waits for its turn has looked twice. So it goes on by a moment for
-    each look.
-    """
-    wait_until(lambda: _local_worker_is_ready(service))
-    (child,) = children(service.processes["worker"].pid)
-    with standing_still(child):
-        job_id = submit(service, kind)
-
-        def is_there() -> bool:
-            go_on(child)
-            time.sleep(0.003)
-            os.kill(child, signal.SIGSTOP)
-            return service.client.job(job_id)["progress"]["epoch"] > 2
-
-        wait_until(is_there)
-        yield job_id
-
-
-def _local_worker_is_ready(service: RunningService) -> bool:
-    workers = service.http.get("/workers").json()["workers"]
-    return ("local", "alive") in [(worker["kind"], worker["state"]) for worker in workers]

@@ -32,6 +32,7 @@ from ktrdr.jobs.events import (
     TerminalEvent,
     TrainingResumed,
 )
+from ktrdr.jobs.service.subjects import is_subject_id
 
 #: The events of one job, oldest first.
 History = Sequence[Recorded]
@@ -309,9 +310,11 @@ def _training(submitted: JobSubmitted, claimed: JobClaimed) -> str:
 
 
 def by_job(log: Iterable[Recorded]) -> dict[str, list[Recorded]]:
+    """The events of each job; those of the service's settings and so on are of none."""
     histories: defaultdict[str, list[Recorded]] = defaultdict(list)
     for recorded in log:
-        histories[recorded.job_id].append(recorded)
+        if not is_subject_id(recorded.job_id):
+            histories[recorded.job_id].append(recorded)
     return histories
 
 

@@ -11,9 +11,14 @@ from pathlib import Path
 
 def children(pid: int) -> list[int]:
     """The processes that a process has started."""
-    return [
-        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
-    ]
+    threads = Path(f"/proc/{pid}/task")
+    while True:
+        try:
+            return [int(child) for thread in threads.iterdir() for child in (thread / "children").read_text().split()]
+        except (FileNotFoundError, ProcessLookupError):
+            if not threads.exists():
+                raise
+            # A thread has ended between the two looks; its children are another one's now.
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -24,7 +24,8 @@ from ktrdr.files import Prices
 from ktrdr.store import open_store
 from ktrdr.store.catalogue import put_dataset
 
-PATIENCE_SECONDS = 60.0
+#: Only what never happens takes so long: a machine ten times slower than ours, with other work, stays below it.
+PATIENCE_SECONDS = 180.0
 
 
 @cache
@@ -92,10 +93,14 @@ class RunningService:
 
     def wait_until_serving(self) -> None:
         def answers() -> bool:
+            serving = self.processes.get("serve")
+            assert serving is None or serving.poll() is None, f"serve ended; {self.home.parent}/serve.log says why"
             try:
-                return httpx2.get(f"{self.url}/healthz").status_code == 200
+                answer = httpx2.get(f"{self.url}/healthz")
             except httpx2.TransportError:
                 return False
+            assert answer.status_code == 200, answer.text
+            return True
 
         wait_until(answers)
 
@@ -131,11 +136,26 @@ class RunningService:
         found: Mapping[str, Any] = wait_until(reached, seconds=seconds)
         return found
 
+    def unfinished_jobs(self) -> set[str]:
+        """The ids of the jobs that wait or run."""
+        return {job["id"] for job in self.client.jobs(status=["queued", "running", "cancelling"])}
+
+    def end_jobs(self, *, but: Collection[str] = ()) -> None:
+        """Cancels every job that has not ended, but for some, and waits until they have."""
+        for job_id in self.unfinished_jobs().difference(but):
+            self.http.post(f"/jobs/{job_id}/cancel")  # is refused if it has ended meanwhile
+        wait_until(lambda: self.unfinished_jobs().issubset(but))
+
     def close(self) -> None:
         for process in self.processes.values():
             process.terminate()
-        for process in self.processes.values():
-            process.wait(PATIENCE_SECONDS)
-        self.processes.clear()
-        self.client.close()
-        self.http.close()
+        try:
+            for process in self.processes.values():
+                process.wait(PATIENCE_SECONDS)
+        finally:
+            for process in self.processes.values():
+                process.kill()  # does nothing to one that has ended
+                process.wait()
+            self.processes.clear()
+            self.client.close()
+            self.http.close()

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import httpx2
-from running_service import wait_until
+from running_service import PATIENCE_SECONDS, wait_until
 
 from ktrdr.audit.signed.notes import VerifierKey
 
@@ -44,6 +44,6 @@ class RunningWitness:
 
     def close(self) -> None:
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(PATIENCE_SECONDS)
         assert self.process.stdout is not None
         self.process.stdout.close()

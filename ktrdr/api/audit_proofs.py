@@ -126,7 +126,7 @@ async def sign(request: Request) -> Response:
 
 async def latest(request: Request) -> Response:
     """The newest checkpoint of the log, as a signed note."""
-    with _damage_told(), context_of(request).store.engine.connect() as connection:
+    with damage_told(), context_of(request).store.engine.connect() as connection:
         note = latest_checkpoint(connection)
     if note is None:
         raise not_found("the log has not been signed yet", fix="sign it now with: ktrdr audit checkpoint")
@@ -139,7 +139,7 @@ async def list_signed(request: Request) -> Response:
     asked = select(log_checkpoints).order_by(log_checkpoints.c.size.desc()).limit(query.limit)
     if query.before is not None:
         asked = asked.where(log_checkpoints.c.size < query.before)
-    with _damage_told(), store.engine.connect() as connection:
+    with damage_told(), store.engine.connect() as connection:
         found = [_signed_checkpoint(row.note, row.signed_at) for row in connection.execute(asked)]
     next_before = found[-1]["size"] if len(found) == query.limit else None
     page = SignedCheckpointPage(checkpoints=found, next_before=next_before, failures=read_failures(store))
@@ -149,7 +149,7 @@ async def list_signed(request: Request) -> Response:
 async def keys(request: Request) -> Response:
     """Every key that the log was signed by, and the checkpoints that lead from one to the next."""
     store = context_of(request).store
-    with _damage_told():
+    with damage_told():
         found = await asyncio.to_thread(published_keys, store)
         return JSONResponse(LogKeys(keys=[*map(str, found)], rotations=[*map(str, rotation_notes(store))]))
 
@@ -178,14 +178,14 @@ def with_log(store: Store, action: Callable[[Log], Result]) -> Result:
     # A log of its own: that of the event loop belongs to the event loop.
     log = store.open_log()
     try:
-        with _damage_told():
+        with damage_told():
             return action(log)
     finally:
         log.close()
 
 
 @contextmanager
-def _damage_told() -> Iterator[None]:
+def damage_told() -> Iterator[None]:
     """A log, key or checkpoint that was damaged is no mistake of the service, and whoever asks has to know."""
     try:
         yield
@@ -208,7 +208,7 @@ def _signed_checkpoint(text: str, signed_at: str) -> SignedCheckpoint:
 
 
 def _inclusion(store: Store, query: InclusionQuery) -> InclusionProof:
-    with _damage_told(), snapshot(store.engine) as connection:
+    with damage_told(), snapshot(store.engine) as connection:
         newest = read_head(connection).size
         note = checkpoint_covering(connection, query.size or query.position)
         size = query.size or (_size(note) if note else newest)
@@ -229,7 +229,7 @@ def _inclusion(store: Store, query: InclusionQuery) -> InclusionProof:
 
 
 def _consistency(store: Store, query: ConsistencyQuery) -> ConsistencyProof:
-    with _damage_told(), snapshot(store.engine) as connection:
+    with damage_told(), snapshot(store.engine) as connection:
         newest = read_head(connection).size
         new = newest if query.new is None else query.new
         if new > newest:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
+from ktrdr.api.conditions import json_answer
 from ktrdr.api.context import Context, context_of, job_id_of
 from ktrdr.api.views import CheckpointPage, CheckpointView
 from ktrdr.jobs.events import JobId
@@ -14,7 +15,7 @@ async def list_checkpoints(request: Request) -> Response:
     """The checkpoints that a job has saved and that are still here, by epoch: what it can be forked from."""
     context, job_id = context_of(request), job_id_of(request)
     context.reader.job(job_id)
-    return JSONResponse(CheckpointPage(checkpoints=list(checkpoints_of(context, job_id).values())))
+    return json_answer(request, CheckpointPage(checkpoints=list(checkpoints_of(context, job_id).values())))
 
 
 def checkpoints_of(context: Context, job_id: JobId) -> dict[int, CheckpointView]:

@@ -6,9 +6,13 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from ktrdr.api.access.callers import caller_of
+from ktrdr.api.access.known import TokenBook
+from ktrdr.api.access.sessions import Sessions
 from ktrdr.api.compute import Compute
 from ktrdr.api.past import Past
-from ktrdr.api.submissions import StrategyCache
+from ktrdr.api.tail import Tail
+from ktrdr.api.verification import Verification
 from ktrdr.api.watch import LogWatch
 from ktrdr.jobs.events import JobId
 from ktrdr.jobs.identity import is_job_id
@@ -17,6 +21,8 @@ from ktrdr.settings import Settings
 from ktrdr.store import Store
 from ktrdr.store.group_commit import GroupCommit
 from ktrdr.store.reader import Reader
+from ktrdr.submission.strategies import StrategyCache
+from ktrdr.tracing import Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +35,12 @@ class Context:
     reader: Reader
     past: Past
     watch: LogWatch
+    tail: Tail
     compute: Compute
     strategies: StrategyCache
+    tokens: TokenBook
+    sessions: Sessions
+    verification: Verification
 
 
 def context_of(request: Request) -> Context:
@@ -39,8 +49,14 @@ def context_of(request: Request) -> Context:
 
 
 def actor_of(request: Request) -> str:
-    """Who asks, for the log. Without access control everyone on this machine is the same."""
-    return f"client:{request.client.host if request.client else 'unknown'}"
+    """Who asks, for the log: `token:NAME`, `operator`, or `client:ADDRESS` of one that needs no token."""
+    return caller_of(request).name
+
+
+def traceparent_of(request: Request) -> str:
+    """The span of the W3C trace that the request is, as the event that it causes records it."""
+    trace: Trace = request.state.trace
+    return trace.traceparent
 
 
 def job_id_of(request: Request) -> JobId:

@@ -17,12 +17,12 @@ from starlette.responses import Response
 
 from ktrdr.api.context import Context
 from ktrdr.api.retries import RunRequest, fork_faults, submit_again
-from ktrdr.api.submissions import event_fields
 from ktrdr.audit.causes import MISSING, Cause, Kind, causes
 from ktrdr.jobs.events import JobId, JobSubmitted, Json, Relation
 from ktrdr.jobs.identity import is_job_id
 from ktrdr.jobs.refusals import UnknownJobError
 from ktrdr.jobs.state import JobState
+from ktrdr.submission.strategies import event_fields
 from ktrdr.training.faults import Fault, InvalidInputError
 from ktrdr.training.strategy.model import Strategy
 from ktrdr.training.strategy.parse import from_mapping
@@ -57,16 +57,18 @@ async def counterfactual(request: Request) -> Response:
     Everything else, the prices too, is as in the job in the path.
     """
 
-    def make(
-        context: Context, _parent: JobState, submitted: JobSubmitted, asked: CounterfactualRequest
-    ) -> JobSubmitted:
-        if not is_job_id(asked.of):
-            raise UnknownJobError(asked.of)
-        other = context.reader.submission(JobId(asked.of))
-        changed = with_causes(submitted, other, chosen_causes(submitted, other, asked.cause))
-        return replace(changed, relation=Relation.COUNTERFACTUAL, starts_from=submitted.forked_from)
+    return await submit_again(request, CounterfactualRequest, make_counterfactual, needs_body=True)
 
-    return await submit_again(request, CounterfactualRequest, make, needs_body=True)
+
+def make_counterfactual(
+    context: Context, _parent: JobState, submitted: JobSubmitted, asked: CounterfactualRequest
+) -> JobSubmitted:
+    """The job once more with what is asked of the other one. Raises UnknownJobError and InvalidInputError."""
+    if not is_job_id(asked.of):
+        raise UnknownJobError(asked.of)
+    other = context.reader.submission(JobId(asked.of))
+    changed = with_causes(submitted, other, chosen_causes(submitted, other, asked.cause))
+    return replace(changed, relation=Relation.COUNTERFACTUAL, starts_from=submitted.forked_from)
 
 
 def chosen_causes(a: JobSubmitted, b: JobSubmitted, path: str) -> list[Cause]:

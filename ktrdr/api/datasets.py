@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ktrdr.api import heavy
-from ktrdr.api.context import context_of
+from ktrdr.api.conditions import json_answer
+from ktrdr.api.context import Context, context_of
 from ktrdr.api.requests import Body, read_body, read_query
 from ktrdr.store.catalogue import put_dataset
 from ktrdr.store.log import Transaction
@@ -38,14 +40,22 @@ class ImportQuery(Body):
 
 async def list_datasets(request: Request) -> Response:
     """Every symbol and timeframe with prices, and every context series with its frequency."""
-    return JSONResponse({"datasets": [asdict(dataset) for dataset in context_of(request).reader.datasets()]})
+    found = [asdict(dataset) for dataset in context_of(request).reader.datasets()]
+    return json_answer(request, {"datasets": found})
 
 
 async def put(request: Request) -> Response:
     """Imports a file: all of it or, with every fault named, nothing."""
     context, query = context_of(request), read_query(request, ImportQuery)
     _check_query(query)
-    body = await read_body(request, FILE_LIMIT)
+    return JSONResponse(await import_file(context, await read_body(request, FILE_LIMIT), query))
+
+
+async def import_file(context: Context, body: bytes, query: ImportQuery) -> dict[str, Any]:
+    """Imports the content of a file and gives its datasets, with notes of what was understood on the way.
+
+    Raises InvalidInputError with every fault of the file, importing nothing.
+    """
     folder = context.store.home / "prices"
     if query.series is not None:
         imported = await context.compute.run(
@@ -74,7 +84,7 @@ async def put(request: Request) -> Response:
     def record(transaction: Transaction) -> list[dict[str, object]]:
         return [asdict(put_dataset(transaction, **asdict(series))) for series in imported.series]
 
-    return JSONResponse({"datasets": await context.log.write(record), "notes": list(imported.notes)})
+    return {"datasets": await context.log.write(record), "notes": list(imported.notes)}
 
 
 def _check_query(query: ImportQuery) -> None:

@@ -11,11 +11,14 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from ktrdr.api.conditions import is_unchanged, unchanged
 from ktrdr.api.context import Context, context_of, job_id_of
 from ktrdr.api.cursors import link_to_next
 from ktrdr.api.requests import Body, read_query
+from ktrdr.api.tail import Frame, frame_of
 from ktrdr.api.views import event_text
 from ktrdr.jobs.codec import TERMINAL_TYPES
+from ktrdr.jobs.events import JobId
 from ktrdr.problems import invalid
 from ktrdr.store.reader import StoredEvent
 from ktrdr.training.faults import Fault
@@ -24,6 +27,9 @@ from ktrdr.training.faults import Fault
 HEARTBEAT_SECONDS = 15.0
 _STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
+#: As many events are sent at once.
+_PAGE = 200
+
 #: (after, limit) → the events after that position, oldest first.
 ReadPage = Callable[[int, int], Sequence[StoredEvent]]
 
@@ -31,7 +37,7 @@ ReadPage = Callable[[int, int], Sequence[StoredEvent]]
 class EventQuery(Body):
     """Which events."""
 
-    after: int = Field(0, ge=0, description="A position; events after it are given.")
+    after: int = Field(0, ge=0, lt=2**63, description="A position; events after it are given.")
     limit: int = Field(200, ge=1, le=1000)
 
 
@@ -43,29 +49,33 @@ async def job_events(request: Request) -> Response:
     def read(after: int, limit: int) -> Sequence[StoredEvent]:
         return context.reader.job_events(job_id, after=after, limit=limit)
 
-    if _wants_stream(request) and state.status.is_final and _resume_after(request) >= state.position:
+    if _wants_stream(request) and state.status.is_final and _begins_after(request) >= state.position:
         return Response(status_code=204)  # by the HTML standard this stops a browser from connecting again
-    return _respond(request, context, read, ends_with_job=True)
+    return _respond(request, context, read, job_id)
 
 
 async def all_events(request: Request) -> Response:
     """The events of every job, in the order of the log: a page, or a stream without end."""
     context = context_of(request)
-    return _respond(
-        request, context, lambda after, limit: context.reader.events(after=after, limit=limit), ends_with_job=False
-    )
+    return _respond(request, context, lambda after, limit: context.reader.events(after=after, limit=limit), None)
 
 
-def _respond(request: Request, context: Context, read: ReadPage, *, ends_with_job: bool) -> Response:
+def _respond(request: Request, context: Context, read: ReadPage, job_id: JobId | None) -> Response:
     query = read_query(request, EventQuery)
     if _wants_stream(request):
-        stream = _stream(context, read, after=_resume_after(request) or query.after, ends_with_job=ends_with_job)
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream", headers=_STREAM_HEADERS)
+        stream = _stream(context, read, job_id, after=_begins_after(request))
         return StreamingResponse(stream, media_type="text/event-stream", headers=_STREAM_HEADERS)
     page = read(query.after, query.limit)
     last = page[-1].position if page else query.after
     body = f'{{"events":[{",".join(map(event_text, page))}],"last_position":{last}}}'
     headers = link_to_next(request, after=last if len(page) == query.limit else None)
-    return Response(body, media_type="application/json", headers=headers)
+    # What was pruned is shown without its data.
+    etag = f'W/"{last}-{len(page)}-{sum(event.data == "" for event in page)}"'
+    if is_unchanged(request, etag):
+        return unchanged(etag, headers)
+    return Response(body, media_type="application/json", headers={**headers, "ETag": etag})
 
 
 def _wants_stream(request: Request) -> bool:
@@ -80,20 +90,31 @@ def _resume_after(request: Request) -> int:
     return int(text or 0)
 
 
-async def _stream(context: Context, read: ReadPage, *, after: int, ends_with_job: bool) -> AsyncIterator[str]:
-    yield "retry: 1000\n\n"
+def _begins_after(request: Request) -> int:
+    """Where a stream begins: after what the client has seen or, the first time, where it asks for."""
+    return _resume_after(request) or read_query(request, EventQuery).after
+
+
+async def _stream(context: Context, read: ReadPage, job_id: JobId | None, *, after: int) -> AsyncIterator[bytes]:
+    """The events of a job, or of all of them, from the log as far as it is older, and from its shared end on."""
+    tail = context.tail
+    yield b"retry: 1000\n\n"
     while not context.watch.is_stopping:
-        change = context.watch.next_change()
-        page = read(after, 200)
-        if page:
-            after = page[-1].position
-            yield "".join(map(_frame, page))
-            if ends_with_job and page[-1].type in TERMINAL_TYPES:
+        change = tail.read()
+        if (newest := tail.after(after)) is None:
+            # Its last position was read before the page, so nothing in between can be missed.
+            last, page = tail.last, read(after, _PAGE)
+            frames: Sequence[Frame] = [frame_of(event) for event in page]
+            after = page[-1].position if len(page) == _PAGE else max(last, page[-1].position if page else 0)
+        else:
+            frames = newest[:_PAGE]
+            after += len(frames)
+            if job_id is not None:
+                frames = [frame for frame in frames if frame.job_id == job_id]
+            if not newest and not await context.watch.wait(change, HEARTBEAT_SECONDS):
+                yield b": still here\n\n"
+        if frames:
+            yield b"".join([frame.data for frame in frames])
+            if job_id is not None and frames[-1].type in TERMINAL_TYPES:
                 return
-        elif not await context.watch.wait(change, HEARTBEAT_SECONDS):
-            yield ": still here\n\n"
-    yield "event: server-stopping\ndata: {}\n\n"
-
-
-def _frame(event: StoredEvent) -> str:
-    return f"id: {event.position}\nevent: {event.type}\ndata: {event_text(event)}\n\n"
+    yield b"event: server-stopping\ndata: {}\n\n"

@@ -10,7 +10,7 @@ from ktrdr.api import heavy
 from ktrdr.api.context import context_of, job_id_of
 from ktrdr.api.models import files_of, model_of
 from ktrdr.api.requests import Body, read_json
-from ktrdr.api.stored_data import context_of_strategy, find_context, find_prices
+from ktrdr.submission.stored_data import context_of_strategy, find_context, find_prices
 from ktrdr.training.strategy.parse import from_mapping
 
 

@@ -8,7 +8,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ktrdr import __version__
+from ktrdr.api.access.callers import may
 from ktrdr.api.context import context_of
+from ktrdr.jobs.service.tokens import Scope
 from ktrdr.store.log import Transaction
 
 #: Below this much free space the service says that it is not ready, before anything fails for want of it.
@@ -21,7 +23,7 @@ async def healthz(_request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """200 if jobs can be accepted, else 503; each check says what it found."""
+    """200 if jobs can be accepted, else 503; each check says what it found, to whoever may read."""
     context = context_of(request)
     free = shutil.disk_usage(context.store.home).free
     checks = {
@@ -35,8 +37,11 @@ async def readyz(request: Request) -> Response:
     except Exception as error:
         checks["database"] = str(error)
     is_ready = set(checks.values()) == {"ok"}
+    status = "ok" if is_ready else "unavailable"
+    if not may(request, Scope.READ):  # whoever looks from outside learns no more than that
+        return JSONResponse({"status": status}, 200 if is_ready else 503)
     body = {
-        "status": "ok" if is_ready else "unavailable",
+        "status": status,
         "checks": checks,
         "position": context.reader.last_position(),
         "jobs": context.reader.status_counts(),

@@ -16,6 +16,7 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from ktrdr.api.access.lease_holders import require_claimer, require_holder, token_of
 from ktrdr.api.context import Context, context_of, job_id_of
 from ktrdr.api.requests import Body, PlainObject, faults_of, read_json, read_query
 from ktrdr.api.staging import adopt_checkpoint, adopt_model, staged_jobs, sweep
@@ -120,9 +121,10 @@ async def claim(request: Request) -> Response:
             break
         if is_given or context.reader.has_job_for(HOST, has_gpu=claimant.has_gpu):
             state = await context.log.write(
-                lambda transaction: leases.claim_once(transaction, claimant, asked.claim_id)
+                lambda transaction: leases.claim_once(transaction, claimant, asked.claim_id, by=token_of(request))
             )
             if state is not None:
+                require_claimer(request, state)
                 return JSONResponse(_claimed(context, state), background=BackgroundTask(_sweep, context))
         left = deadline - asyncio.get_running_loop().time()
         if left <= 0 or not await context.watch.wait(change, left):
@@ -133,8 +135,9 @@ async def claim(request: Request) -> Response:
 async def regain(request: Request) -> Response:
     """Gives a job back to a worker that was cut off, if it waits in the queue since; its attempt then goes on."""
     context, job_id, epoch = context_of(request), job_id_of(request), _epoch_of(request)
-    claimant = _claimant(await read_json(request, RegainRequest))
-    state = await context.log.write(lambda transaction: leases.regain(transaction, job_id, epoch, claimant))
+    claimant, by = _claimant(await read_json(request, RegainRequest)), token_of(request)
+    require_claimer(request, context.reader.job(job_id))
+    state = await context.log.write(lambda transaction: leases.regain(transaction, job_id, epoch, claimant, by=by))
     return JSONResponse({"lease_epoch": state.lease_epoch, "lease_seconds": context.settings.lease_seconds})
 
 
@@ -144,7 +147,7 @@ async def report(request: Request) -> Response:
     asked = await read_json(request, ReportRequest)
     progress = _read_reports(asked.events)
     before = context.reader.job(job_id)
-    decide.require_lease(before, epoch)
+    require_holder(request, before, epoch)
     for number, event in enumerate(progress, asked.first):
         if isinstance(event, CheckpointSaved) and number >= before.reported:
             await asyncio.to_thread(adopt_checkpoint, context.store, job_id, event)
@@ -157,6 +160,8 @@ async def report(request: Request) -> Response:
 async def renew(request: Request) -> Response:
     """Keeps the lease for another full time."""
     context, job_id, epoch = context_of(request), job_id_of(request), _epoch_of(request)
+    if token_of(request):
+        require_holder(request, context.reader.job(job_id), epoch)
     await context.log.write(lambda transaction: leases.renew(transaction, job_id, epoch))
     return JSONResponse({"lease_seconds": context.settings.lease_seconds})
 
@@ -167,7 +172,7 @@ async def cancellation(request: Request) -> Response:
     deadline = asyncio.get_running_loop().time() + read_query(request, WaitQuery).wait
     while not context.watch.is_stopping:
         change = context.watch.next_change()
-        decide.require_lease(context.reader.job(job_id), epoch)
+        require_holder(request, context.reader.job(job_id), epoch)
         requested = context.reader.cancellation(job_id)
         if requested is not None:
             version, at = requested
@@ -185,6 +190,7 @@ async def complete(request: Request) -> Response:
     completed: JobCompleted = _read_event(_COMPLETED, asked.data)
     context, job_id, epoch = context_of(request), job_id_of(request), _epoch_of(request)
     state = context.reader.job(job_id)
+    require_claimer(request, state)
     if not decide.has_settled(state, epoch):
         decide.require_lease(state, epoch)
         await asyncio.to_thread(adopt_model, context.store, job_id, asked.files, completed.model_digest)
@@ -220,6 +226,10 @@ async def release(request: Request) -> Response:
 
 async def _end(request: Request, decide_end: Callable[[JobState], Sequence[JobEvent]]) -> Response:
     context, job_id, epoch = context_of(request), job_id_of(request), _epoch_of(request)
+    before = context.reader.job(job_id)
+    if not decide.has_settled(before, epoch):
+        decide.require_lease(before, epoch)
+    require_claimer(request, before)
     state = await context.log.write(lambda transaction: leases.end_once(transaction, job_id, epoch, decide_end))
     return JSONResponse(job_view(state), background=BackgroundTask(_sweep, context))
 
@@ -247,6 +257,7 @@ def _claimed(context: Context, state: JobState) -> dict[str, Any]:
     """What a worker must know of a job that it was given."""
     return {
         "job_id": state.job_id,
+        "attempt": state.attempt,
         "lease_epoch": state.lease_epoch,
         "lease_seconds": context.settings.lease_seconds,
         "submitted": event_data(context.reader.submission(state.job_id)),

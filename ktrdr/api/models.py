@@ -16,7 +16,6 @@ from ktrdr.api import heavy
 from ktrdr.api.audit_proofs import with_log
 from ktrdr.api.context import Context, context_of, job_id_of
 from ktrdr.api.requests import Body, read_json
-from ktrdr.api.stored_data import References, context_of_strategy, find_context, find_prices
 from ktrdr.audit.bundle import pack
 from ktrdr.audit.provenance import provenance_of
 from ktrdr.jobs.events import JobId
@@ -24,6 +23,7 @@ from ktrdr.jobs.state import JobState, Status
 from ktrdr.problems import Problem, conflict, invalid, unavailable
 from ktrdr.store import Store
 from ktrdr.store.database import NotWrittenError
+from ktrdr.submission.stored_data import References, context_of_strategy, find_context, find_prices
 from ktrdr.training.faults import Fault
 from ktrdr.training.model_directory import PROVENANCE
 from ktrdr.training.strategy.parse import from_mapping

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+import asyncio
 
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from ktrdr import __version__
 from ktrdr.api import heavy
+from ktrdr.api.access.headers import CSP, LONE_PAGE_CSP
+from ktrdr.api.conditions import is_unchanged, unchanged
 from ktrdr.api.context import context_of, job_id_of
 from ktrdr.api.models import model_of
 from ktrdr.problems import not_found
@@ -20,9 +25,16 @@ async def report(request: Request) -> Response:
         raise not_found(f"the model {digest} has no report")
     headers = {"Vary": "Accept"}
     if not _prefers_html(request.headers.get("accept", "")):
-        return FileResponse(path, media_type="application/json", headers=headers)
+        etag = f'"{digest}"'
+        if is_unchanged(request, etag):
+            return unchanged(etag, headers)
+        content = await asyncio.to_thread(path.read_bytes)
+        return Response(content, media_type="application/json", headers={**headers, "ETag": etag})
+    etag = f'W/"{digest}-{__version__}"'  # another version may draw it otherwise
+    if is_unchanged(request, etag):
+        return unchanged(etag, headers)
     page = await context.compute.run(heavy.render_report, folder, job_id, digest)
-    return HTMLResponse(page, headers=headers)
+    return HTMLResponse(page, headers={**headers, "ETag": etag, CSP: LONE_PAGE_CSP})
 
 
 def _prefers_html(accept: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
@@ -17,6 +17,7 @@ from ktrdr.jobs.canonical import dumps
 from ktrdr.problems import invalid, too_large, unsupported_media_type
 from ktrdr.training.faults import Fault
 
+#: The most bytes of a JSON body; a model can have less.
 JSON_LIMIT = 1_000_000
 ModelType = TypeVar("ModelType", bound="Body")
 
@@ -25,6 +26,8 @@ class Body(BaseModel):
     """A request body or query: nothing unknown, nothing converted silently."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    #: The most bytes of such a body.
+    LIMIT: ClassVar[int] = JSON_LIMIT
 
 
 def _require_plain(value: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +74,7 @@ async def read_json_and_digest(
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         raise unsupported_media_type(kind, "application/json")
-    body = await read_body(request, JSON_LIMIT)
+    body = await read_body(request, model.LIMIT)
     try:
         return model.model_validate_json(body), sha256(body).hexdigest()
     except ValidationError as error:

@@ -13,19 +13,19 @@ from typing import Any, TypeVar
 
 from pydantic import Field
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from ktrdr import __version__
 from ktrdr.api.checkpoints import checkpoints_of
-from ktrdr.api.context import Context, actor_of, context_of, job_id_of
-from ktrdr.api.jobs import create_job, find_same, idempotency_key_of
+from ktrdr.api.context import Context, actor_of, context_of, job_id_of, traceparent_of
+from ktrdr.api.jobs import answer_submission, create_job, find_same, idempotency_key_of
 from ktrdr.api.requests import Body, has_body, read_json_and_digest
-from ktrdr.api.submissions import Label, event_fields
-from ktrdr.api.views import job_view
+from ktrdr.api.submissions import Label
 from ktrdr.jobs.events import JobId, JobSubmitted, Json, Relation, Target
 from ktrdr.jobs.state import JobState
 from ktrdr.problems import Problem, conflict
 from ktrdr.store.log import Transaction
+from ktrdr.submission.strategies import event_fields
 from ktrdr.training.faults import Fault, InvalidInputError
 from ktrdr.training.strategy.model import Strategy
 from ktrdr.training.strategy.parse import from_mapping
@@ -64,18 +64,12 @@ class ForkRequest(RunRequest):
     seed: int | None = Field(None, ge=0, lt=2**53, description="In place of the other job's.")
 
 
+Make = Callable[[Context, JobState, JobSubmitted, AskedType], JobSubmitted]
+
+
 async def retry(request: Request) -> Response:
     """Submits a job that has ended once more, with the same data; its model will be the same."""
-
-    def make(context: Context, parent: JobState, submitted: JobSubmitted, asked: RetryRequest) -> JobSubmitted:
-        if not parent.status.is_final:
-            raise conflict(f"job {parent.job_id} is {parent.status}", fix="wait until it has ended, or cancel it")
-        starts_from = submitted.forked_from
-        if asked.from_checkpoint:
-            starts_from = _newest_checkpoint(context, parent.job_id, submitted)
-        return replace(submitted, relation=Relation.RETRY, starts_from=starts_from)
-
-    return await submit_again(request, RetryRequest, make)
+    return await submit_again(request, RetryRequest, make_retry)
 
 
 async def fork(request: Request) -> Response:
@@ -84,42 +78,67 @@ async def fork(request: Request) -> Response:
     It has the other job's data, weights, history and, as far as they still fit, optimizer memory and generators;
     learning-rate schedule and early stopping are its own.
     """
+    return await submit_again(request, ForkRequest, make_fork)
 
-    def make(context: Context, parent: JobState, submitted: JobSubmitted, asked: ForkRequest) -> JobSubmitted:
-        origin = _checkpoint_of_epoch(context, parent.job_id, asked.epoch)
-        strategy = _changed_strategy(submitted.strategy, asked.changes, origin["epoch"])
-        return replace(
-            submitted,
-            **event_fields(strategy),
-            seed=submitted.seed if asked.seed is None else asked.seed,
-            relation=Relation.FORK,
-            starts_from=origin,
-            forked_from=origin,
-        )
 
-    return await submit_again(request, ForkRequest, make)
+def make_retry(context: Context, parent: JobState, submitted: JobSubmitted, asked: RetryRequest) -> JobSubmitted:
+    """The submission of the same training once more. Raises a problem for a job that has not ended."""
+    if not parent.status.is_final:
+        raise conflict(f"job {parent.job_id} is {parent.status}", fix="wait until it has ended, or cancel it")
+    starts_from = submitted.forked_from
+    if asked.from_checkpoint:
+        starts_from = _newest_checkpoint(context, parent.job_id, submitted)
+    return replace(submitted, relation=Relation.RETRY, starts_from=starts_from)
+
+
+def make_fork(context: Context, parent: JobState, submitted: JobSubmitted, asked: ForkRequest) -> JobSubmitted:
+    """The submission of a training that goes on from an epoch of another. Raises a problem, or InvalidInputError."""
+    origin = _checkpoint_of_epoch(context, parent.job_id, asked.epoch)
+    strategy = _changed_strategy(submitted.strategy, asked.changes, origin["epoch"])
+    return replace(
+        submitted,
+        **event_fields(strategy),
+        seed=submitted.seed if asked.seed is None else asked.seed,
+        relation=Relation.FORK,
+        starts_from=origin,
+        forked_from=origin,
+    )
 
 
 async def submit_again(
-    request: Request,
-    model: type[AskedType],
-    make: Callable[[Context, JobState, JobSubmitted, AskedType], JobSubmitted],
-    *,
-    needs_body: bool = False,
+    request: Request, model: type[AskedType], make: Make[AskedType], *, needs_body: bool = False
 ) -> Response:
     """Creates the job that `make` makes of the one in the path, or finds the one that the same request created."""
-    context, parent_id, actor = context_of(request), job_id_of(request), actor_of(request)
-    key = idempotency_key_of(request)
+    parent_id, key = job_id_of(request), idempotency_key_of(request)
     asked, body_digest = (
         await read_json_and_digest(request, model) if needs_body or has_body(request) else (model(), "")
     )
-    digest = sha256(f"{model.__name__} {parent_id} {body_digest}".encode()).hexdigest()
+    state = await create_again(request, parent_id, asked, make, key=key, body_digest=body_digest)
+    return await answer_submission(request, state, request.url.path.replace(parent_id, state.job_id).rpartition("/")[0])
+
+
+async def create_again(
+    request: Request,
+    parent_id: JobId,
+    asked: AskedType,
+    make: Make[AskedType],
+    *,
+    key: str | None = None,
+    body_digest: str = "",
+) -> JobState:
+    """The job that `make` makes of another, or the one that a request with the same key and content created before."""
+    context, actor = context_of(request), actor_of(request)
+    digest = sha256(f"{type(asked).__name__} {parent_id} {body_digest}".encode()).hexdigest()
     submitted, refused = None, None
     try:
         parent, before = context.reader.job(parent_id), context.reader.submission(parent_id)
         made = make(context, parent, before, asked)
         submitted = replace(
-            _run_as_asked(context, made, asked), parent=parent_id, idempotency_key=key, request_digest=digest
+            _run_as_asked(context, made, asked),
+            parent=parent_id,
+            idempotency_key=key,
+            request_digest=digest,
+            traceparent=traceparent_of(request),
         )
     except (Problem, InvalidInputError) as error:
         refused = error
@@ -133,9 +152,7 @@ async def submit_again(
         _require_files(context, submitted)
         return create_job(transaction, submitted, actor)
 
-    state = await context.log.write(create)
-    location = request.url.path.replace(parent_id, state.job_id).rpartition("/")[0]
-    return JSONResponse(job_view(state), 202, {"Location": location})
+    return await context.log.write(create)
 
 
 def _run_as_asked(context: Context, submitted: JobSubmitted, asked: RunRequest) -> JobSubmitted:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from typing_extensions import TypedDict  # pydantic reads no other on Python 3.11
 
+from ktrdr.api.conditions import json_answer
 from ktrdr.api.context import Context, actor_of, context_of
 from ktrdr.api.requests import Body, read_json
 from ktrdr.api.submissions import Label
@@ -67,7 +68,7 @@ class SettingsView(TypedDict):
 
 async def show(request: Request) -> Response:
     """What is set, by whom and since when."""
-    return JSONResponse(_view(context_of(request)))
+    return json_answer(request, _view(context_of(request)))
 
 
 async def change(request: Request) -> Response:

@@ -50,7 +50,7 @@ def open_part(folder: Path, digest: str, length: int) -> BinaryIO:
         raise Problem(
             "too-large",
             413,
-            "The upload is too large",
+            "The request is too large",
             f"a job may upload {FILES_LIMIT} files of {FILE_LIMIT:,} bytes each, {JOB_LIMIT:,} bytes together",
         )
     part.touch()
@@ -115,9 +115,9 @@ def adopt_model(store: Store, job_id: str, files: Mapping[str, str], model_diges
         try:
             _, found = read_directory(folder, frozenset(files) - {SUMS})
         except SavedModelError as error:
-            raise Problem("damaged-model", 409, "The uploaded model is not whole", str(error)) from None
+            raise _damaged(f"it is not whole: {error}") from None
         if found != model_digest:
-            raise Problem("damaged-model", 409, "The uploaded model is not the announced one", f"its digest is {found}")
+            raise _damaged(f"its digest is {found}")
         store.models.adopt(folder, model_digest)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -140,6 +140,10 @@ def _check_digest(digest: str, *path: str) -> None:
         checked_digest(digest)
     except ValueError as error:
         raise invalid([Fault(path, str(error))]) from None
+
+
+def _damaged(detail: str) -> Problem:
+    return Problem("damaged-model", 409, "The uploaded model is not the announced one", detail)
 
 
 def _missing(what: Collection[str]) -> Problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -10,14 +11,19 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from ktrdr import sample
 from ktrdr.api import heavy
+from ktrdr.api.conditions import content_tag, is_unchanged, json_answer, require_match, unchanged
 from ktrdr.api.context import Context, context_of
 from ktrdr.api.requests import Body, read_json
-from ktrdr.api.submissions import StrategySource, strategy_source
+from ktrdr.api.submissions import StrategySource
 from ktrdr.problems import invalid, not_found
 from ktrdr.store.catalogue import put_strategy
+from ktrdr.store.log import Transaction
+from ktrdr.submission.strategies import strategy_source
 from ktrdr.training.faults import Fault, InvalidInputError
+from ktrdr.training.strategy.findings import Path
 from ktrdr.training.strategy.language import file_schema
 from ktrdr.training.strategy.parse import Parsed, from_mapping, parse, to_mapping
+from ktrdr.training.strategy.places import Place, placed, places_of
 
 
 class StrategyRequest(Body):
@@ -36,7 +42,7 @@ class StoreRequest(Body):
 async def list_strategies(request: Request) -> Response:
     """Names of the stored strategies and of the samples that come with ktrdr."""
     stored = context_of(request).reader.strategy_names()
-    return JSONResponse({"stored": stored, "samples": sorted(sample.strategies())})
+    return json_answer(request, {"stored": stored, "samples": sorted(sample.strategies())})
 
 
 async def validate(request: Request) -> Response:
@@ -48,20 +54,33 @@ async def validate(request: Request) -> Response:
             parse(source, strict=asked.strict) if isinstance(source, str) else from_mapping(source, strict=asked.strict)
         )
     except InvalidInputError as error:
-        return JSONResponse({"valid": False, "errors": _shown(error.faults), "warnings": _shown(error.warnings)})
-    return JSONResponse({"valid": True, "errors": [], **await _described(parsed, context_of(request))})
+        places = _places(source)
+        return JSONResponse(
+            {"valid": False, "errors": _shown(error.faults, places), "warnings": _shown(error.warnings, places)}
+        )
+    return JSONResponse({"valid": True, "errors": [], **await described(parsed, source, context_of(request))})
 
 
 async def put(request: Request) -> Response:
-    """Keeps a valid strategy file under its name."""
+    """Keeps a valid strategy file under its name.
+
+    With If-Match in place of that very one only, with `If-None-Match: *` only if there is none. The ETag is that of
+    the source, as GET gives it.
+    """
     context, name = context_of(request), request.path_params["name"]
     asked = await read_json(request, StoreRequest)
     parsed = parse(asked.source)
     if parsed.strategy.name != name:
         raise invalid([Fault(("source", "name"), f"{parsed.strategy.name!r} is not the name in the address", name)])
-    described = await _described(parsed, context)
-    await context.log.write(lambda transaction: put_strategy(transaction, name=name, source=asked.source))
-    return JSONResponse({"name": name, **described})
+    answer = {"name": name, **await described(parsed, asked.source, context)}
+
+    def keep(transaction: Transaction) -> None:
+        row = transaction.statements.strategy.run(transaction.cursor, name=name).fetchone()
+        require_match(request, content_tag(row[0]) if row else None, f"strategy {name[:80]!r}")
+        put_strategy(transaction, name=name, source=asked.source)
+
+    await context.log.write(keep)
+    return JSONResponse(answer, headers={"ETag": content_tag(asked.source)})
 
 
 async def get(request: Request) -> Response:
@@ -70,18 +89,24 @@ async def get(request: Request) -> Response:
     source = context_of(request).reader.strategy_source(name) or sample.strategies().get(name)
     if source is None:
         raise not_found(f"there is no strategy {name[:80]!r}", fix="list them with: ktrdr strategy list")
-    return PlainTextResponse(source, media_type="application/yaml")
+    etag = content_tag(source)
+    if is_unchanged(request, etag):
+        return unchanged(etag)
+    return PlainTextResponse(source, media_type="application/yaml", headers={"ETag": etag})
 
 
 async def schema(request: Request) -> Response:
     """The JSON Schema of strategy files, from which editors complete and check them."""
-    return JSONResponse(file_schema(), media_type="application/schema+json")
+    answer = json_answer(request, file_schema())
+    answer.headers["Content-Type"] = "application/schema+json"
+    return answer
 
 
-async def _described(parsed: Parsed, context: Context) -> dict[str, Any]:
+async def described(parsed: Parsed, source: str | Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """What a strategy means, as plain data: every default filled in, its features, its warm-up, its network's size."""
     summary = await context.compute.run(heavy.summarize, parsed.strategy)
     return {
-        "warnings": _shown(parsed.warnings),
+        "warnings": _shown(parsed.warnings, _places(source) if parsed.warnings else {}),
         "strategy": to_mapping(parsed.strategy),
         "features": list(summary.features),
         "warm_up_bars": summary.warm_up_bars,
@@ -89,5 +114,10 @@ async def _described(parsed: Parsed, context: Context) -> dict[str, Any]:
     }
 
 
-def _shown(faults: tuple[Fault, ...]) -> list[dict[str, str]]:
-    return [{"path": fault.dotted, "detail": fault.problem, "fix": fault.fix} for fault in faults]
+def _places(source: str | Mapping[str, Any]) -> dict[Path, Place]:
+    """Where in the text the values stand; a strategy that came as an object has no lines."""
+    return places_of(source) if isinstance(source, str) else {}
+
+
+def _shown(faults: Sequence[Fault], places: Mapping[Path, Place]) -> list[dict[str, Any]]:
+    return [placed(fault, places) for fault in faults]

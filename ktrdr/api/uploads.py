@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 
+from ktrdr.api.access.lease_holders import require_holder
 from ktrdr.api.context import Context, context_of, job_id_of
+from ktrdr.api.file_answers import file_answer
 from ktrdr.api.staging import finish, open_part, received, staging_folder
 from ktrdr.files import checked_digest
-from ktrdr.jobs import decide
 from ktrdr.jobs.events import JobId
 from ktrdr.jobs.state import JobState
 from ktrdr.problems import Problem, invalid, not_found, too_large
@@ -60,7 +61,7 @@ async def append(request: Request) -> Response:
 async def prices(request: Request) -> Response:
     """Price data by its digest, for a worker's cache: the bytes never change."""
     path = context_of(request).store.prices.path(_digest_of(request))
-    return _file(path, f"there is no price data with the digest {path.stem}")
+    return _file(request, path, f"there is no price data with the digest {path.stem}")
 
 
 async def checkpoint(request: Request) -> Response:
@@ -72,7 +73,7 @@ async def checkpoint(request: Request) -> Response:
     usable = (*state.checkpoints, submitted.starts_from, submitted.forked_from)
     if digest not in [one["digest"] for one in usable if one]:
         raise not_found(f"job {job_id} has no checkpoint {digest}")
-    return _file(path, f"the checkpoint {digest} is not here any more")
+    return _file(request, path, f"the checkpoint {digest} is not here any more")
 
 
 async def _receive(request: Request, file: BinaryIO, offset: int, length: int) -> int:
@@ -102,7 +103,7 @@ async def _receive(request: Request, file: BinaryIO, offset: int, length: int) -
 def _leased(context: Context, job_id: JobId, request: Request) -> JobState:
     """The job, which must run under the lease that the path names."""
     state = context.reader.job(job_id)
-    decide.require_lease(state, int(request.path_params["lease_epoch"]))
+    require_holder(request, state, int(request.path_params["lease_epoch"]))
     return state
 
 
@@ -110,10 +111,11 @@ def _state(offset: int, is_whole: bool) -> Response:
     return JSONResponse({"offset": offset, "complete": is_whole})
 
 
-def _file(path: Path, if_missing: str) -> Response:
+def _file(request: Request, path: Path, if_missing: str) -> Response:
     if not path.exists():
         raise not_found(if_missing)
-    return FileResponse(path, media_type="application/octet-stream", headers={"Cache-Control": "immutable"})
+    kept = {"Cache-Control": "private, max-age=31536000, immutable"}
+    return file_answer(request, path, etag=f'"{path.stem}"', media_type="application/octet-stream", headers=kept)
 
 
 def _digest_of(request: Request) -> str:

@@ -87,6 +87,8 @@ class JobView(TypedDict):
     #: another one (`counterfactual`); and which of these.
     parent: str | None
     relation: str | None
+    #: Of the W3C trace that the request which submitted it was part of; None where none is known.
+    trace_id: str | None
     #: What another attempt would go on from: `{epoch, digest}`.
     checkpoint: dict[str, Any] | None
     progress: Progress
@@ -182,6 +184,7 @@ def job_view(state: JobState) -> JobView:
         max_attempts=state.max_attempts,
         parent=state.parent,
         relation=state.relation,
+        trace_id=state.traceparent and state.traceparent[3:35],
         checkpoint=dict(state.checkpoints[0]) if state.checkpoints else None,
         progress=Progress(
             resumed_from=state.resumed_from,

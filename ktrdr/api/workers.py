@@ -13,6 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from typing_extensions import TypedDict  # pydantic reads no other on Python 3.11
 
+from ktrdr.api.access.refused import not_yours
+from ktrdr.api.conditions import json_answer
 from ktrdr.api.context import context_of
 from ktrdr.api.leases import HOST, Name
 from ktrdr.api.requests import Body, PlainObject, faults_of, read_json
@@ -20,6 +22,7 @@ from ktrdr.jobs.state import JobState
 from ktrdr.jobs.workers import Beat, WorkerState
 from ktrdr.problems import invalid
 from ktrdr.store import workers
+from ktrdr.store.reader import Reader
 from ktrdr.store.workers import KnownWorker
 from ktrdr.training.faults import Fault
 
@@ -80,11 +83,15 @@ class LeaseTime(TypedDict):
 
 async def list_workers(request: Request) -> Response:
     """Every worker: alive or lately gone, on which device, busy with what."""
-    reader = context_of(request).reader
+    return json_answer(request, WorkerList(workers=worker_views(context_of(request).reader)))
+
+
+def worker_views(reader: Reader) -> list[WorkerView]:
+    """The same as plain data."""
     running: defaultdict[str, list[JobState]] = defaultdict(list)
     for job in reader.running_jobs():
         running[job.worker or ""].append(job)
-    return JSONResponse(WorkerList(workers=[_view(one, running[one.name]) for one in reader.workers()]))
+    return [_view(one, running[one.name]) for one in reader.workers()]
 
 
 async def beat(request: Request) -> Response:
@@ -109,6 +116,8 @@ async def beat(request: Request) -> Response:
         slots=asked.slots,
         capabilities=asked.capabilities,
     )
+    if any(worker.name == name and worker.kind != HOST for worker in context.reader.workers()):
+        raise not_yours(f"{name} is the name of a worker beside the service", "choose another name")
     await context.log.write(lambda transaction: workers.beat(transaction, said))
     return JSONResponse(LeaseTime(lease_seconds=context.settings.lease_seconds))
 

@@ -100,7 +100,7 @@ def causes(a: JobSubmitted, b: JobSubmitted, of_a: Sequence[Attempt], of_b: Sequ
     `of_a` and `of_b` are all attempts of the jobs; those whose work is not in the result count for nothing but their
     number. A symbol that only one job has is told by the strategy's list of symbols, not by its prices too.
     """
-    from_strategy = sorted(_strategy(a, b), key=lambda cause: _rank(cause.place[1:]))
+    from_strategy = sorted(_strategy(a, b), key=lambda cause: rank(cause.place[1:]))
     dates = [cause for cause in from_strategy if cause.kind is Kind.DATES]
     seeds = [cause for cause in from_strategy if cause.kind is Kind.SEED]
     others = [cause for cause in from_strategy if cause.kind is Kind.STRATEGY]
@@ -169,13 +169,14 @@ def _strategy(a: JobSubmitted, b: JobSubmitted) -> Iterator[Cause]:
         yield Cause(kind=kind, place=("strategy", *key), a=value_a, b=value_b, reach=_reach(key))
 
 
-def _rank(key: Place) -> int:
+def rank(key: Place) -> int:
+    """Where in the order in which the parts of a strategy act one of its keys stands."""
     fitting = (number for number, part in enumerate(_STRATEGY_ORDER) if key[: len(part)] == part)
     return next(fitting, len(_STRATEGY_ORDER))
 
 
 def _reach(key: Place) -> Reach:
-    if _rank(key) == len(_STRATEGY_ORDER):
+    if rank(key) == len(_STRATEGY_ORDER):
         return Reach.FILES  # its name, and what it says of itself
     if key[0] == "decisions" and key[1:] != ("output_format",):
         return Reach.METRICS
@@ -187,21 +188,24 @@ def _environment(a: JobSubmitted, b: JobSubmitted, of_a: Sequence[Attempt], of_b
     if not (of_a and of_b):
         return
     chain_a, chain_b = contributing(of_a), contributing(of_b)
-    profile_a, profile_b = (_together([one.claimed.numeric_profile for one in chain]) for chain in (chain_a, chain_b))
+    profile_a, profile_b = (together([one.claimed.numeric_profile for one in chain]) for chain in (chain_a, chain_b))
     yield from _parts(Kind.PROFILE, "numeric_profile", profile_a, profile_b)
     device_a, device_b = (
-        _together([device_of(one, submitted) for one in chain]) for chain, submitted in ((chain_a, a), (chain_b, b))
+        together([device_of(one, submitted) for one in chain]) for chain, submitted in ((chain_a, a), (chain_b, b))
     )
     yield from _parts(Kind.DEVICE, "device", device_a, device_b)
-    yield from _whole(Kind.ATTEMPTS, "starts_from", _begins(a), _begins(b))
+    yield from _whole(Kind.ATTEMPTS, "starts_from", begins(a), begins(b))
     tries_a, tries_b = (
         {"count": len(attempts), "resumed_from": [one.resumed_from for one in attempts]} for attempts in (of_a, of_b)
     )
     yield from _parts(Kind.ATTEMPTS, "attempts", tries_a, tries_b, Reach.NOTHING)
 
 
-def _begins(submitted: JobSubmitted) -> Any:
-    """The checkpoint of the same training by another job: under which profile that ran, this job's log does not say."""
+def begins(submitted: JobSubmitted) -> Any:
+    """The checkpoint of the same training by another job that this one begins with, if it does.
+
+    Under which profile that one ran, this job's log does not say.
+    """
     return None if submitted.starts_from == submitted.forked_from else submitted.starts_from
 
 
@@ -218,10 +222,10 @@ def device_of(attempt: Attempt, submitted: JobSubmitted) -> dict[str, Any]:
     }
 
 
-def _together(values: Sequence[Any]) -> Any:
+def together(values: Sequence[Any]) -> Any:
     """The one value of several attempts, key by key; where they differ, the list of them."""
     if all(isinstance(value, Mapping) for value in values):
         keys = dict.fromkeys(key for value in values for key in value)
-        return {key: _together([value.get(key) for value in values]) for key in keys}
+        return {key: together([value.get(key) for value in values]) for key in keys}
     distinct = list({dumps(value): value for value in values}.values())
     return distinct[0] if len(distinct) == 1 else distinct

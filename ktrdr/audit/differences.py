@@ -188,17 +188,18 @@ def _metrics(a: JobCompleted, b: JobCompleted) -> Iterator[MetricDifference]:
         *((symbol, a.symbol_metrics.get(symbol, {}), b.symbol_metrics.get(symbol, {})) for symbol in symbols),
     ]
     for symbol, of_a, of_b in parts:
-        numbers_a, numbers_b = dict(_numbers(of_a)), dict(_numbers(of_b))
+        numbers_a, numbers_b = dict(numbers_in(of_a)), dict(numbers_in(of_b))
         for place in dict.fromkeys((*numbers_a, *numbers_b)):
             yield MetricDifference(symbol=symbol, metric=dotted(place), a=numbers_a.get(place), b=numbers_b.get(place))
 
 
-def _numbers(metrics: Mapping[str, Any], place: Place = ()) -> Iterator[tuple[Place, float]]:
+def numbers_in(metrics: Mapping[str, Any], place: Place = ()) -> Iterator[tuple[Place, float]]:
+    """Every number that measures a model, with its place in the metrics."""
     for name, value in metrics.items():
         if name in _NO_METRICS:
             continue
         if isinstance(value, Mapping):
-            yield from _numbers(value, (*place, name))
+            yield from numbers_in(value, (*place, name))
         elif isinstance(value, int | float) and not isinstance(value, bool):
             yield (*place, name), value
 

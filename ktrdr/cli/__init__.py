@@ -12,24 +12,30 @@ import click
 
 from ktrdr import __version__
 from ktrdr.cli.audit import audit
+from ktrdr.cli.completion import completion
 from ktrdr.cli.config import config
 from ktrdr.cli.data import data
 from ktrdr.cli.db import db
 from ktrdr.cli.demo import demo
+from ktrdr.cli.doctor import doctor
 from ktrdr.cli.explain import explain
 from ktrdr.cli.jobs import jobs
 from ktrdr.cli.model import model
 from ktrdr.cli.report import report
+from ktrdr.cli.root import RootGroup
+from ktrdr.cli.schedules import schedules
 from ktrdr.cli.service import host_worker, scheduler, serve, up, worker
 from ktrdr.cli.service_settings import settings
 from ktrdr.cli.strategy import strategy
+from ktrdr.cli.tokens import tokens
+from ktrdr.cli.top import top
 from ktrdr.cli.train import train
 from ktrdr.cli.workers import workers
 
 __all__ = ["main", "run"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=RootGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def _ktrdr() -> None:
     """Trains neuro-fuzzy trading models as jobs.
@@ -40,16 +46,16 @@ def _ktrdr() -> None:
       ktrdr up                                start the service
       ktrdr data import --sample              give it prices
       ktrdr train trend_follower --follow     train a model and watch
+      ktrdr doctor                            what is wrong, and what to do
 
-    \b
-    Exit codes: 0 done, 1 refused or failed, 2 wrong usage or input, 3 the job failed, 4 the job was
-    cancelled, 5 not found, 6 service unreachable, 130 stopped by Ctrl-C.
+    Every command has --help with examples, and --json for machines where it gives data. NO_COLOR and FORCE_COLOR
+    are honoured; `ktrdr completion` makes a shell complete all of it.
     """
 
 
 for _command in (
-    demo, up, train, jobs, report, explain, model, strategy, data, audit, workers, settings, config, db, serve, worker,
-    scheduler, host_worker,
+    demo, up, doctor, train, jobs, schedules, top, report, explain, model, strategy, data, audit, workers, settings,
+    tokens, config, db, completion, serve, worker, scheduler, host_worker,
 ):  # fmt: skip
     _ktrdr.add_command(_command)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ktrdr.cli.audit_actions import actions
 from ktrdr.cli.audit_checkpoints import checkpoint, consistency
 from ktrdr.cli.audit_diff import diff
 from ktrdr.cli.audit_export import export
@@ -26,6 +27,7 @@ def audit() -> None:
       ktrdr audit verify
       ktrdr audit replay
       ktrdr audit diff --from 2026-11-23
+      ktrdr audit actions --since 2026-11-23
       ktrdr audit rederive 019f2a
       ktrdr audit why-differ 019f2a 019f3b
     """
@@ -35,6 +37,7 @@ for _command in (
     verify,
     replay,
     diff,
+    actions,
     rederive,
     why_differ,
     checkpoint,

@@ -12,7 +12,7 @@ import click
 
 from ktrdr.cli.installation import existing_store
 from ktrdr.cli.job_ids import stored_job_id
-from ktrdr.cli.options import json_option
+from ktrdr.cli.options import Word, json_option
 from ktrdr.cli.output import put, put_json, say
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _SUFFIXES = {"cloudevents": "jsonl", "parquet": "parquet"}
 
 
 @click.command()
-@click.option("--format", "form", type=click.Choice([*_SUFFIXES]), help="As what the events are written.")
+@click.option("--format", "form", type=Word([*_SUFFIXES]), help="As what the events are written.")
 @click.option("--bundle", metavar="JOB", help="Export this job as a bundle instead.")
 @click.option("--job", metavar="JOB", help="Only the events of this job.")
 @click.option("--after", type=click.IntRange(0), metavar="POSITION", help="Only events after this position.")

@@ -10,7 +10,8 @@ import click
 
 from ktrdr.cli.installation import existing_store
 from ktrdr.cli.options import json_option
-from ktrdr.cli.output import counted, is_terminal, put, put_json, say
+from ktrdr.cli.output import is_terminal, put, put_json, say
+from ktrdr.sentences import counted
 
 if TYPE_CHECKING:
     from ktrdr.audit.retention import Emptied

@@ -11,8 +11,9 @@ import click
 
 from ktrdr.cli.installation import existing_store
 from ktrdr.cli.job_ids import stored_job_id
-from ktrdr.cli.options import json_option
-from ktrdr.cli.output import is_terminal, put, put_json, say, seconds_text
+from ktrdr.cli.options import complete_job_ids, json_option
+from ktrdr.cli.output import is_terminal, put, put_json, say
+from ktrdr.sentences import seconds_text
 
 if TYPE_CHECKING:
     from ktrdr.audit.rederivation.rederive import Progress, Rederivation
@@ -26,7 +27,7 @@ _PAGE = 500
 
 
 @click.command()
-@click.argument("jobs", nargs=-1, metavar="JOB...")
+@click.argument("jobs", nargs=-1, metavar="JOB...", shell_complete=complete_job_ids)
 @click.option("--all", "every", is_flag=True, help="Every job that has ended, the oldest first.")
 @click.option(
     "--keep", type=click.Path(file_okay=False, path_type=Path), help="A folder in which the models made stay."

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ktrdr.cli.job_ids import full_job_id
-from ktrdr.cli.options import connect_to, json_option, url_option
+from ktrdr.cli.options import complete_job_ids, connect_to, json_option, url_option
 from ktrdr.cli.output import put, put_heading, put_json, put_table, say
 from ktrdr.cli.retries import follow_option, tell_submitted
-from ktrdr.cli.sentences import words
+from ktrdr.sentences import words
 
 if TYPE_CHECKING:
     from ktrdr.api.audit_differences import ComparisonView, MetricView
@@ -30,8 +30,8 @@ _REACHES = {
 
 
 @click.command("why-differ")
-@click.argument("a", metavar="A")
-@click.argument("b", metavar="B")
+@click.argument("a", metavar="A", shell_complete=complete_job_ids)
+@click.argument("b", metavar="B", shell_complete=complete_job_ids)
 @click.option("--counterfactual", "cause", metavar="CAUSE", help="Submit A with B's value of this cause instead.")
 @follow_option
 @url_option

@@ -2,21 +2,58 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import asdict
+from pathlib import Path
+
 import click
 
 from ktrdr.cli.installation import counting, existing_store
 from ktrdr.cli.options import json_option
-from ktrdr.cli.output import put, put_json
+from ktrdr.cli.output import put, put_json, say
+from ktrdr.sentences import counted, seconds_text
 
 
 @click.group()
 def db() -> None:
-    """Looks after the database: rebuilds what follows from the log.
+    """Looks after the database: copies it, rebuilds what follows from the log.
 
     \b
     Examples:
+      ktrdr db backup /media/elsewhere/ktrdr
       ktrdr db rebuild --check
     """
+
+
+@db.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@json_option
+def backup(folder: Path, as_json: bool) -> None:
+    """Copies the whole installation into FOLDER, while it is used; the next time only what is new.
+
+    The copy is an installation itself: KTRDR_HOME=FOLDER makes every command work on it, and to restore is to copy it
+    back. It holds the signing key of the log, so keep it as you keep the installation.
+
+    \b
+    Examples:
+      ktrdr db backup /media/elsewhere/ktrdr
+      KTRDR_HOME=/media/elsewhere/ktrdr ktrdr audit verify
+    """
+    from ktrdr.store.backup import BackupError, back_up
+
+    store = existing_store()
+    began = time.monotonic()
+    try:
+        made = back_up(store, folder, progress=counting("files"))
+    except BackupError as error:
+        raise click.ClickException(str(error)) from None
+    seconds = time.monotonic() - began
+    if as_json:
+        put_json({"folder": str(folder.absolute()), **asdict(made), "seconds": round(seconds, 3)})
+        return
+    new = f"{counted(made.new_files, 'new file')} of {made.new_bytes / 1e6:,.1f} MB"
+    put(f"{folder} holds the log up to event {made.position:,} ({made.database_bytes / 1e6:,.1f} MB), and {new}")
+    say(f"  it took {seconds_text(seconds)}; check it with: KTRDR_HOME={folder} ktrdr audit verify")
 
 
 @db.command()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from ktrdr.cli.job_ids import full_job_id
-from ktrdr.cli.options import connect_to, json_option, url_option
+from ktrdr.cli.options import connect_to, id_argument, json_option, url_option
 from ktrdr.cli.output import put_json, say
 
 
 @click.command()
-@click.argument("job_id", metavar="ID")
+@id_argument
 @click.option("--symbol", help="Whose stored prices.  [default: the job's first symbol]")
 @click.option("--at", metavar="TIME", help="The bar that is open at this moment (UTC).  [default: the newest]")
 @click.option(

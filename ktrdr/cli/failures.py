@@ -11,10 +11,9 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from ktrdr.client import ApiError, ServiceUnreachableError
+from ktrdr.cli.exit_codes import INTERRUPTED, INVALID, NOT_FOUND, REFUSED, UNREACHABLE
+from ktrdr.client import ApiError, ClientError, ServiceUnreachableError
 from ktrdr.training.faults import InvalidInputError
-
-REFUSED, INVALID, JOB_FAILED, JOB_CANCELLED, NOT_FOUND, UNREACHABLE, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +51,8 @@ def explain(error: Exception) -> Explanation | None:
             return Explanation(error=message, exit_code=code, fix=error.fix, faults=faults)
         case ServiceUnreachableError():
             return Explanation(error=str(error), exit_code=UNREACHABLE, fix=error.fix)
+        case ClientError():
+            return Explanation(error=str(error), exit_code=REFUSED, fix=error.fix)
         case ModuleNotFoundError() if error.name and error.name.partition(".")[0] not in ("ktrdr", "host_worker"):
             return Explanation(
                 error=f"this command needs {error.name}, which is not installed",

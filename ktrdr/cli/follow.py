@@ -9,10 +9,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from ktrdr.cli.failures import INTERRUPTED, JOB_CANCELLED, JOB_FAILED
+from ktrdr.cli.exit_codes import INTERRUPTED, JOB_CANCELLED, JOB_FAILED
 from ktrdr.cli.metrics import put_metrics
-from ktrdr.cli.output import is_terminal, local_time, put, put_json, say, seconds_between
-from ktrdr.cli.sentences import sentence
+from ktrdr.cli.output import is_terminal, local_time, put, put_json, say
+from ktrdr.sentences import seconds_between, sentence
 
 if TYPE_CHECKING:
     from ktrdr.api.views import EventView

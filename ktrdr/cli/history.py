@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from ktrdr.cli.output import put_table, seconds_between
-from ktrdr.cli.sentences import sentence, words
+from ktrdr.cli.output import put_table
+from ktrdr.sentences import seconds_between, sentence, words
 
 if TYPE_CHECKING:
     from ktrdr.api.views import EventView

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ktrdr.cli.metrics import put_metrics
-from ktrdr.cli.output import local_time, put, put_pairs, seconds_between, seconds_text
-from ktrdr.cli.sentences import losses, words
+from ktrdr.cli.output import local_time, put, put_pairs
+from ktrdr.sentences import losses, seconds_between, seconds_text, words
 
 if TYPE_CHECKING:
     from ktrdr.api.views import JobDetail

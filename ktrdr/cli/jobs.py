@@ -11,7 +11,16 @@ import click
 
 from ktrdr.cli.archived_events import archived_events
 from ktrdr.cli.job_ids import full_job_id
-from ktrdr.cli.options import as_of_option, connect_to, id_argument, json_option, url_option
+from ktrdr.cli.options import (
+    Word,
+    as_of_option,
+    complete_strategies,
+    complete_symbols,
+    connect_to,
+    id_argument,
+    json_option,
+    url_option,
+)
 from ktrdr.cli.output import is_terminal, local_time, put, put_json, put_table, say
 from ktrdr.cli.retries import checkpoints, fork, retry
 
@@ -35,9 +44,9 @@ def jobs() -> None:
 
 
 @jobs.command("list")
-@click.option("--status", multiple=True, type=click.Choice(_STATUSES), help="May be repeated.")
-@click.option("--strategy", help="Name of the strategy.")
-@click.option("--symbol")
+@click.option("--status", multiple=True, type=Word(_STATUSES), help="May be repeated.")
+@click.option("--strategy", shell_complete=complete_strategies, help="Name of the strategy.")
+@click.option("--symbol", shell_complete=complete_symbols, help="One of its symbols.")
 @click.option("--label", multiple=True, metavar="KEY=VALUE", help="May be repeated; a job must carry all of them.")
 @click.option("--since", help="First day or moment of submission (UTC).")
 @click.option("--until", help="Last day or moment of submission; a bare day counts to its end.")
@@ -144,7 +153,7 @@ def events(job_id: str, *, archived: bool, url: str | None, as_json: bool) -> No
 
 
 def _put_events(recorded: Iterable[EventView], *, as_json: bool) -> None:
-    from ktrdr.cli.sentences import sentence
+    from ktrdr.sentences import sentence
 
     if as_json:
         for event in recorded:
@@ -199,7 +208,9 @@ def cancel(job_id: str, reason: str, url: str | None, as_json: bool) -> None:
 
 @jobs.command()
 @id_argument
-@click.option("--symbol", help="Whose stored prices; otherwise every symbol of the job.")
+@click.option(
+    "--symbol", shell_complete=complete_symbols, help="Whose stored prices; otherwise every symbol of the job."
+)
 @click.option("--last", type=click.IntRange(1), default=1, show_default=True, help="How many of the newest bars.")
 @url_option
 @json_option

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -16,17 +15,17 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ktrdr.cli.output import STATUS_STYLES, console, seconds_text
-from ktrdr.cli.sentences import sentence, words
+from ktrdr.cli.board_picture import sparkline
+from ktrdr.cli.output import STATUS_STYLES, console
 from ktrdr.jobs.codec import decode
 from ktrdr.jobs.events import EpochFinished, Instant, JobId, Position, Recorded
 from ktrdr.jobs.state import NO_JOB, Status, evolve
+from ktrdr.sentences import seconds_text, sentence, words
 
 if TYPE_CHECKING:
     from ktrdr.api.views import EventView
 
 _BAR_WIDTH = 36
-_SPARKS = "▁▂▃▄▅▆▇█"
 #: Events that stay on the screen above the display.
 _REMARKABLE = ("LeaseExpired", "JobRequeued", "TrainingResumed", "CancellationRequested")
 _FRAMES_PER_SECOND = 8
@@ -151,16 +150,6 @@ def _curves(epochs: list[EpochFinished]) -> Table:
             Text(sparkline(accuracies), "cyan"),
         )
     return grid
-
-
-def sparkline(values: list[float], width: int = 32) -> str:
-    """The course of the values as small bars, one for each or, of many, one for each of `width` stretches."""
-    if len(values) > width:
-        cuts = [number * len(values) // width for number in range(width + 1)]
-        values = [sum(values[low:high]) / (high - low) for low, high in pairwise(cuts)]
-    low, high = min(values), max(values)
-    steps = len(_SPARKS) - 1
-    return "".join(_SPARKS[round((value - low) / (high - low) * steps) if high > low else 0] for value in values)
 
 
 def _since(began: str | None, ended: str | None) -> str:

@@ -23,8 +23,16 @@ STATUS_STYLES = {
 
 
 def is_terminal() -> bool:
-    """Whether people watch stdout, so that colours and live displays make sense."""
+    """Whether people watch stdout, so that live displays make sense."""
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def is_styled() -> bool:
+    """Whether stdout takes tables with lines and colours: a terminal does, and whatever FORCE_COLOR stands for.
+
+    NO_COLOR takes the colours away and leaves the rest; rich sees to that.
+    """
+    return is_terminal() or bool(os.environ.get("FORCE_COLOR"))
 
 
 def console() -> Console:
@@ -46,12 +54,22 @@ def put(line: str) -> None:
 
 def put_heading(text: str) -> None:
     """The beginning of a new part of what follows."""
-    if is_terminal():
+    if is_styled():
         from rich.text import Text
 
         console().print(Text(f"\n{text}", style="bold cyan"))
     else:
         put(f"\n{text}")
+
+
+def put_styled(*parts: tuple[str, str]) -> None:
+    """A line of data with styles, `(text, style)`, where stdout takes them."""
+    if is_styled():
+        from rich.text import Text
+
+        console().print(Text.assemble(*parts), soft_wrap=True)
+    else:
+        put("".join(text for text, _ in parts).rstrip())
 
 
 def put_json(value: object) -> None:
@@ -64,7 +82,7 @@ def put_table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, empty
     cells = [["" if cell is None else cell for cell in row] for row in rows]
     if not cells:
         say(empty)
-    elif is_terminal():
+    elif is_styled():
         _put_rich_table(headers, cells)
     else:
         _put_plain_table(headers, cells)
@@ -86,28 +104,6 @@ def local_time(instant: str | None) -> str:
 def bar_time(instant: str) -> str:
     """When a bar opens, as short as it can be said: daily bars open at midnight, UTC."""
     return instant[:10] if instant[11:19] in ("00:00:00", "") else f"{instant[:10]} {instant[11:16]} UTC"
-
-
-def seconds_text(seconds: float) -> str:
-    """`0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-
-
-def counted(number: int, word: str) -> str:
-    """`one job`, `2 jobs`, `12,000 jobs`."""
-    return f"one {word}" if number == 1 else f"{number:,} {word}s"
-
-
-def seconds_between(first: str, last: str) -> float:
-    """The time from one moment of the log to another."""
-    return (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
 
 
 def _put_plain_table(headers: Sequence[str], rows: list[list[Any]]) -> None:

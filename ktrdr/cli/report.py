@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from ktrdr.cli.job_ids import full_job_id
-from ktrdr.cli.options import connect_to, json_option, url_option
+from ktrdr.cli.options import connect_to, id_argument, json_option, url_option
 from ktrdr.cli.output import put, put_json, say
 
 
 @click.command()
-@click.argument("job_id", metavar="ID")
+@id_argument
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File or folder.  [default: report-ID.html]")
 @url_option
 @json_option

@@ -66,7 +66,7 @@ def retry(
             full_job_id(client, job_id),
             from_checkpoint=from_checkpoint,
             idempotency_key=idempotency_key,
-            **({"target": target} if target else {}),
+            target=target,
         )
         tell_submitted(client, job, follow=follow, as_json=as_json)
 

@@ -5,7 +5,6 @@ Imports click; the parts themselves only in the process that becomes one.
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import threading
@@ -43,12 +42,14 @@ def up(as_json: bool) -> None:
       ktrdr up
       KTRDR_PORT=9000 KTRDR_HOME=/srv/ktrdr ktrdr up
     """
-    from ktrdr.api.access import check_address
+    from ktrdr.api.access.address import check_address
+    from ktrdr.api.server import wants_token
     from ktrdr.cli.parts import free_port, part_environment, running_parts
     from ktrdr.settings import read_settings
 
     settings = read_settings()
-    check_address(settings.host, has_token=settings.token is not None)  # what it says is logged by the API
+    store, _ = open_installation()  # what makes it unusable is told once, not by every part each time it is restarted
+    check_address(settings.host, has_token=wants_token(store, settings))  # what it says is logged by the API
     try:
         port = free_port(settings.host, settings.port)
     except OSError as error:
@@ -56,7 +57,6 @@ def up(as_json: bool) -> None:
             f"port {settings.port} of {settings.host} cannot be used ({error.strerror}); "
             "stop what listens there, or choose another with KTRDR_PORT"
         ) from None
-    open_installation()  # what makes it unusable is told once, not by every part each time that it is started again
     stopping = _stop_signals()
     environment = part_environment(home=str(settings.home), host=settings.host, port=port)
     with running_parts(environment, say=say) as parts:
@@ -142,7 +142,9 @@ def worker(slots: int | None, until_stdin_closes: bool) -> None:
 @click.command()
 @_until_stdin_closes
 def scheduler(until_stdin_closes: bool) -> None:
-    """Does what is due by the clock: takes jobs from workers that were lost, signs the log.
+    """Does what is due by the clock: fires schedules, takes jobs from workers that were lost, signs the log.
+
+    Several may run: one of them leads, and another takes over within seconds if it dies or stands still.
 
     \b
     Examples:
@@ -191,8 +193,11 @@ def open_installation() -> tuple[Store, Settings]:
 
 
 def _begin_part(name: str, until_stdin_closes: bool) -> tuple[Store, Settings]:
-    logging.basicConfig(format=f"%(asctime)s {name:<9} %(levelname)s %(message)s", level=logging.WARNING)
-    logging.getLogger("ktrdr").setLevel(logging.INFO)
+    from ktrdr.logs import configure_logs
+    from ktrdr.settings import read_settings
+
+    settings = read_settings()
+    configure_logs(name, form=settings.log_format, level=settings.log_level, secrets=(settings.token or "",))
     if until_stdin_closes:
         threading.Thread(target=_stop_when_stdin_closes, daemon=True).start()
     return open_installation()

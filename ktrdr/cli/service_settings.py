@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ktrdr.cli.options import connect_to, json_option, url_option
+from ktrdr.cli.options import Word, connect_to, json_option, url_option
 from ktrdr.cli.output import local_time, put_json, put_table, say
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _read_caps(_context: click.Context, _parameter: click.Parameter, given: Sequ
 
 
 @settings.command("set")
-@click.option("--default-target", type=click.Choice(["local", "host", "auto"]), help="Of jobs that do not say.")
+@click.option("--default-target", type=Word(["local", "host", "auto"]), help="Of jobs that do not say.")
 @click.option("--fair-by", metavar="LABEL", help="The label whose values take turns.")
 @click.option(
     "--cap",
@@ -64,7 +64,7 @@ def _read_caps(_context: click.Context, _parameter: click.Parameter, given: Sequ
     help="How many jobs of a share may run at once: desk=rates=2, or *=4 for each that is not named; "
     "desk=rates=none takes it away. May be repeated.",
 )
-@click.option("--reset", multiple=True, type=click.Choice(_NAMES), help="Back to the default. May be repeated.")
+@click.option("--reset", multiple=True, type=Word(_NAMES), help="Back to the default. May be repeated.")
 @url_option
 @json_option
 def set_(

@@ -8,7 +8,7 @@ from typing import Literal
 
 import click
 
-from ktrdr.cli.options import connect_to, json_option, url_option
+from ktrdr.cli.options import Word, complete_strategies, connect_to, json_option, url_option
 from ktrdr.cli.output import put, put_json, put_table, say
 from ktrdr.cli.strategy_files import show, validate
 
@@ -31,8 +31,14 @@ strategy.add_command(show)
 
 @strategy.command()
 @click.argument("name", required=False)
-@click.option("--model", type=click.Choice(("mlp", "lstm", "gru")), help="The kind of network.  [default: mlp]")
-@click.option("--from", "sample_name", metavar="SAMPLE", help="A sample strategy to begin with.")
+@click.option("--model", type=Word(("mlp", "lstm", "gru")), help="The kind of network.  [default: mlp]")
+@click.option(
+    "--from",
+    "sample_name",
+    metavar="SAMPLE",
+    shell_complete=complete_strategies,
+    help="A sample strategy to begin with.",
+)
 @url_option
 @json_option
 def new(

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ktrdr.cli.options import connect_to, json_option, url_option
-from ktrdr.cli.output import counted, put, put_json, say
+from ktrdr.cli.output import put, put_json, say
+from ktrdr.sentences import counted
 
 if TYPE_CHECKING:
-    from ktrdr.training.faults import Fault
     from ktrdr.training.strategy.parse import Parsed
     from ktrdr.training.strategy.summary import Summary
 
@@ -68,6 +68,7 @@ def show(name: str, source: bool, url: str | None, as_json: bool) -> None:
       ktrdr strategy show trend_follower --source
     """
     from ktrdr.training.strategy.parse import parse, to_mapping
+    from ktrdr.training.strategy.places import placed
     from ktrdr.training.strategy.summary import summarize
 
     text = _source(name, url)
@@ -86,7 +87,7 @@ def show(name: str, source: bool, url: str | None, as_json: bool) -> None:
                 "name": parsed.strategy.name,
                 "strategy": to_mapping(parsed.strategy),
                 **_facts(summary),
-                "warnings": _plain(parsed.warnings, {}),
+                "warnings": [placed(one, {}) for one in parsed.warnings],
             }
         )
         return
@@ -122,7 +123,7 @@ def _report(file: Path, strict: bool, *, with_summary: bool) -> dict[str, Any]:
     from ktrdr.training.faults import InvalidInputError
     from ktrdr.training.strategy.names import feature_names
     from ktrdr.training.strategy.parse import parse, to_mapping
-    from ktrdr.training.strategy.places import lines_of
+    from ktrdr.training.strategy.places import placed, places_of
     from ktrdr.training.strategy.summary import summarize
 
     source = _read(file)
@@ -130,15 +131,18 @@ def _report(file: Path, strict: bool, *, with_summary: bool) -> dict[str, Any]:
     try:
         parsed = parse(source, strict=strict)
     except InvalidInputError as error:
-        lines = lines_of(source.decode("utf-8-sig", "replace"))
-        errors, warnings = _plain(error.faults, lines), _plain(error.warnings, lines)
+        places = places_of(source.decode("utf-8-sig", "replace"))
+        errors, warnings = (
+            [placed(one, places) for one in error.faults],
+            [placed(one, places) for one in error.warnings],
+        )
         return {"file": name, "valid": False, "errors": errors, "warnings": warnings}
-    lines = lines_of(source.decode("utf-8-sig")) if parsed.warnings else {}
+    places = places_of(source.decode("utf-8-sig")) if parsed.warnings else {}
     return {
         "file": name,
         "valid": True,
         "errors": [],
-        "warnings": _plain(parsed.warnings, lines),
+        "warnings": [placed(one, places) for one in parsed.warnings],
         "strategy": to_mapping(parsed.strategy),
         **(_facts(summarize(parsed.strategy)) if with_summary else {"features": feature_names(parsed.strategy)}),
     }
@@ -177,19 +181,11 @@ def _facts(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _plain(faults: Sequence[Fault], lines: Mapping[tuple[str | int, ...], int]) -> list[dict[str, Any]]:
-    from ktrdr.training.strategy.places import line_of
-
-    return [
-        {"path": fault.dotted, "line": line_of(fault.path, lines), "detail": fault.problem, "fix": fault.fix}
-        for fault in faults
-    ]
-
-
 def _put_faults(faults: Sequence[Mapping[str, Any]]) -> None:
     for fault in faults:
         where = ", ".join(
-            [f"line {fault['line']}"] * (fault["line"] is not None) + [fault["path"]] * bool(fault["path"])
+            [f"line {fault['line']}"] * (fault["line"] is not None and not fault["detail"].startswith("line "))
+            + [fault["path"]] * bool(fault["path"])
         )
         put(f"  {where}: {fault['detail']}" if where else f"  {fault['detail']}")
         if fault["fix"]:

@@ -8,11 +8,19 @@ from typing import Any, Literal
 
 import click
 
-from ktrdr.cli.options import connect_to, json_option, split_list, target_option, url_option
+from ktrdr.cli.options import (
+    complete_strategies,
+    complete_symbols,
+    connect_to,
+    json_option,
+    split_list,
+    target_option,
+    url_option,
+)
 from ktrdr.cli.output import put, put_json, say
 
 
-def _read_labels(_context: click.Context, _parameter: click.Parameter, given: Sequence[str]) -> dict[str, str]:
+def read_labels(_context: click.Context, _parameter: click.Parameter, given: Sequence[str]) -> dict[str, str]:
     labels = {}
     for text in given:
         key, equals, value = text.partition("=")
@@ -32,8 +40,8 @@ def _read_seconds(_context: click.Context, _parameter: click.Parameter, given: s
 
 
 @click.command()
-@click.argument("strategy", metavar="FILE_OR_NAME")
-@click.option("--symbols", help="Comma-separated, in place of the file's.")
+@click.argument("strategy", metavar="FILE_OR_NAME", shell_complete=complete_strategies)
+@click.option("--symbols", shell_complete=complete_symbols, help="Comma-separated, in place of the file's.")
 @click.option("--timeframes", help="Comma-separated, in place of the file's.")
 @click.option("--start", help="First day or moment of the data (UTC), in place of the file's.")
 @click.option("--end", help="Last day or moment; a bare day counts to its end.")
@@ -49,7 +57,7 @@ def _read_seconds(_context: click.Context, _parameter: click.Parameter, given: s
     callback=_read_seconds,
     help="Save one at the first end of an epoch after so long, or never.  [default: 30]",
 )
-@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", callback=_read_labels, help="May be repeated.")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", callback=read_labels, help="May be repeated.")
 @click.option("--strict", is_flag=True, help="Count warnings about the strategy as faults.")
 @click.option("--idempotency-key", help="The same key and content always give the same job.")
 @click.option("--follow/--no-follow", default=False, help="Watch until the job ends; Ctrl-C only stops watching.")
@@ -89,7 +97,7 @@ def train(
     """
     with connect_to(url) as client:
         job = client.submit(
-            _strategy(strategy),
+            strategy_of(strategy),
             symbols=split_list(symbols),
             timeframes=split_list(timeframes),
             start=start,
@@ -119,7 +127,7 @@ def train(
         say(f"  watch it with: ktrdr jobs follow {job['id']}")
 
 
-def _strategy(given: str) -> str:
+def strategy_of(given: str) -> str:
     """The text of the file, or the name as it is. Raises a usage error for a file that is not there."""
     path = Path(given)
     if path.is_file():

@@ -20,13 +20,19 @@ from ktrdr.jobs.events import (
     Recorded,
     Relation,
     RequeueReason,
+    ServiceEvent,
     Target,
     TerminalEvent,
 )
+from ktrdr.jobs.service.events import SERVICE_EVENTS
 
-EVENT_TYPES: dict[str, type[Any]] = {event.__name__: event for event in get_args(JobEvent)}
+EVENT_TYPES: dict[str, type[Any]] = {event.__name__: event for event in (*get_args(JobEvent), *SERVICE_EVENTS)}
 TERMINAL_TYPES = tuple(event.__name__ for event in get_args(TerminalEvent))
 PRUNABLE_TYPES = tuple(event.__name__ for event in get_args(PrunableEvent))
+
+
+def _without_trace(job_submitted: dict[str, Any]) -> dict[str, Any]:
+    return job_submitted | {"traceparent": None}
 
 
 def _with_unknown_tensors(epoch_finished: dict[str, Any]) -> dict[str, Any]:
@@ -36,6 +42,7 @@ def _with_unknown_tensors(epoch_finished: dict[str, Any]) -> dict[str, Any]:
 #: (type, old schema) → a function from the data of that schema to the data of the next one.
 UPCASTERS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {
     ("EpochFinished", 1): _with_unknown_tensors,
+    ("JobSubmitted", 1): _without_trace,
 }
 
 #: Fields whose text is one of an enumeration, by the class that declares them.
@@ -54,17 +61,17 @@ _TUPLES = {
 _KEYS = {event: [(f'"{name}":', name) for name in sorted(names)] for event, names in _FIELDS.items()}
 
 
-def event_data(event: JobEvent) -> dict[str, Any]:
+def event_data(event: JobEvent | ServiceEvent) -> dict[str, Any]:
     """The fields of an event as plain data."""
     return {name: getattr(event, name) for name in _FIELDS[type(event)]}
 
 
-def encode(event: JobEvent) -> str:
+def encode(event: JobEvent | ServiceEvent) -> str:
     """The canonical JSON text of an event's fields. Raises ValueError for numbers that JSON cannot hold."""
     return "{" + ",".join([key + dumps(getattr(event, name)) for key, name in _KEYS[type(event)]]) + "}"
 
 
-def decode(event_type: str, schema: int, data: str) -> JobEvent | Pruned:
+def decode(event_type: str, schema: int, data: str) -> JobEvent | ServiceEvent | Pruned:
     """The event that `encode` wrote, brought up to the current schema; Pruned where its data was emptied.
 
     Raises ValueError for a type or schema that this version does not know: the log was written by a newer one.
@@ -82,7 +89,7 @@ def parse(data: str) -> dict[str, Any]:
     return values
 
 
-def from_values(event_type: str, schema: int, values: dict[str, Any]) -> JobEvent:
+def from_values(event_type: str, schema: int, values: dict[str, Any]) -> JobEvent | ServiceEvent:
     """The same as `decode` from what `parse` gave, which is used up."""
     current = EVENT_TYPES.get(event_type)
     if current is None or schema > current.SCHEMA:
@@ -96,7 +103,7 @@ def from_values(event_type: str, schema: int, values: dict[str, Any]) -> JobEven
     for name, enumeration in _ENUMERATIONS.get(event_type, {}).items():
         if values.get(name) is not None:
             values[name] = enumeration(values[name])
-    event: JobEvent = current(**values)
+    event: JobEvent | ServiceEvent = current(**values)
     return event
 
 

@@ -67,7 +67,7 @@ class CancelOutcome(StrEnum):
 class JobSubmitted:
     """Someone asked for a training; this is all that defines it."""
 
-    SCHEMA: ClassVar[int] = 1
+    SCHEMA: ClassVar[int] = 2
     #: The strategy's name, for people and filters.
     name: str
     #: The resolved strategy: every default filled in, the submission's own values applied.
@@ -111,6 +111,8 @@ class JobSubmitted:
     request_digest: str
     #: The version of ktrdr that accepted it.
     code_version: str
+    #: The W3C trace that the request was part of; None where schema 1 recorded it, or nobody asked over HTTP.
+    traceparent: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,6 +293,14 @@ JobEvent = (
     | JobCompleted
 )
 
+
+class ServiceEvent:
+    """A fact about the service itself rather than one job (`ktrdr.jobs.service.events`)."""
+
+    __slots__ = ()
+    SCHEMA: ClassVar[int]
+
+
 #: What a worker may say of its work while it lasts.
 ProgressEvent = StageStarted | StageFinished | BatchProgressed | EpochFinished | CheckpointSaved | TrainingResumed
 #: What may be emptied once the job has ended: how it went, and nothing that decides anything.
@@ -316,11 +326,12 @@ class Recorded:
     """An event with the envelope that the log gave it."""
 
     position: Position
+    #: Of the job; of a service event, the id of its subject (`token:ci`).
     job_id: JobId
-    #: 1, 2, 3, … within the job, without gaps.
+    #: 1, 2, 3, … within the job or subject, without gaps.
     version: int
     #: When the log recorded it.
     at: Instant
     #: Who caused it: `client:…`, `worker:…`, `scheduler`.
     actor: str
-    event: JobEvent | Pruned
+    event: JobEvent | ServiceEvent | Pruned

@@ -108,6 +108,8 @@ def classes_beside(target: Target) -> list[str]:
     return list(dict.fromkeys(one for kind in kinds for one in classes_for(kind, has_gpu=True)))
 
 
+#: Every class of workers that a job can wait for.
+WAITING_CLASSES = tuple(f"{target}{gpu}" for target in Target for gpu in ("", "~gpu", "+gpu"))
 #: The waiting classes of jobs that need a GPU, each with the target of its jobs.
 CLASSES_THAT_NEED_GPU = {waiting_class(target, require_gpu=True, prefer_gpu=False): target for target in Target}
 #: Those of jobs that would rather have one.

@@ -7,7 +7,12 @@ RefusalError
 ├── NotQueuedError         the job is not waiting for a worker
 ├── MissingReportError     a worker's report cannot follow what was received before
 ├── StaleVersionError      the job changed since it was read
-└── IdempotencyKeyError    the key was used for another request
+├── IdempotencyKeyError    the key was used for another request
+├── TokenExistsError       the name belongs to a token that still opens the API
+├── UnknownTokenError      there is no such token
+├── ScheduleExistsError    the name belongs to a schedule
+├── UnknownScheduleError   there is no such schedule
+└── ScheduleBusyError      the schedule's job before has not ended
 
 The first line of each docstring is the title that API, CLI and log show.
 """
@@ -96,4 +101,55 @@ class IdempotencyKeyError(RefusalError):
     def __init__(self, key: str, job_id: str) -> None:
         super().__init__(f"the key {key!r} belongs to job {job_id}, which was submitted with other content")
         self.key = key
+        self.job_id = job_id
+
+
+class TokenExistsError(RefusalError):
+    """There is such a token already."""
+
+    fix = "choose another name, or revoke it first with: ktrdr tokens revoke"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the name {name} belongs to a token that still opens the API")
+        self.name = name
+
+
+class UnknownTokenError(RefusalError):
+    """There is no such token."""
+
+    fix = "list the tokens with: ktrdr tokens list"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no token {name}")
+        self.name = name
+
+
+class ScheduleExistsError(RefusalError):
+    """There is such a schedule already."""
+
+    fix = "choose another name, or delete it first with: ktrdr schedules delete"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is a schedule {name} already")
+        self.name = name
+
+
+class UnknownScheduleError(RefusalError):
+    """There is no such schedule."""
+
+    fix = "list the schedules with: ktrdr schedules list"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no schedule {name}")
+        self.name = name
+
+
+class ScheduleBusyError(RefusalError):
+    """The schedule's job before has not ended."""
+
+    fix = "wait for its end, cancel it, or give the schedule the overlap: queue"
+
+    def __init__(self, name: str, job_id: str, status: str) -> None:
+        super().__init__(f"job {job_id} of schedule {name} is {status}, and its jobs do not overlap")
+        self.name = name
         self.job_id = job_id

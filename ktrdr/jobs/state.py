@@ -30,6 +30,7 @@ from ktrdr.jobs.events import (
     Recorded,
     Relation,
     RequeueReason,
+    ServiceEvent,
     StageFinished,
     StageStarted,
     Target,
@@ -86,6 +87,8 @@ class JobState:
     #: The job that this one repeats or goes on from, and how.
     parent: JobId | None = None
     relation: Relation | None = None
+    #: The W3C trace of the request that submitted it.
+    traceparent: str | None = None
     submitted_at: Instant | None = None
     #: First claim.
     started_at: Instant | None = None
@@ -97,6 +100,8 @@ class JobState:
     #: Who holds the lease; None while no one does.
     worker: str | None = None
     worker_kind: str | None = None
+    #: The token under which the last lease was claimed, as events name it; empty where no token of its own was shown.
+    claimed_with: str = ""
     #: Why a job that would rather have a GPU runs without one.
     fallback: str = ""
     attempt: int = 0
@@ -196,6 +201,7 @@ def _changes(state: JobState, recorded: Recorded) -> dict[str, Any]:
                 "max_attempts": event.max_attempts,
                 "parent": event.parent,
                 "relation": event.relation,
+                "traceparent": event.traceparent,
                 "checkpoints": () if event.starts_from is None else (event.starts_from,),
                 "submitted_at": recorded.at,
             }
@@ -206,6 +212,7 @@ def _changes(state: JobState, recorded: Recorded) -> dict[str, Any]:
                 "claimed_at": recorded.at,
                 "worker": event.worker,
                 "worker_kind": event.worker_kind,
+                "claimed_with": recorded.actor if recorded.actor.startswith("token:") else "",
                 "fallback": event.fallback,
                 "attempt": event.attempt,
                 "lease_epoch": event.lease_epoch,
@@ -299,6 +306,8 @@ def _changes(state: JobState, recorded: Recorded) -> dict[str, Any]:
                 "epochs_trained": event.epochs_trained,
                 "best_epoch": event.best_epoch,
             }
+        case ServiceEvent():  # of no job
+            return {}
         case _:
             assert_never(event)
 

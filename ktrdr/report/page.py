@@ -53,8 +53,8 @@ def render(report: Mapping[str, Any], *, job_id: str, model_digest: str) -> str:
         model_digest=model_digest,
         figures=figures(metrics),
         trading=trading(metrics["trading"]),
-        by_symbol=_by_symbol(report),
-        confusion=_confusion(metrics, report["classes"]),
+        by_symbol=by_symbol(report),
+        confusion=confusion(metrics, report["classes"]),
         colors=plots.COLORS,
         blue=plots.BLUE,
         orange=plots.ORANGE,
@@ -94,7 +94,7 @@ def written(value: float | None, form: str) -> str:
     return _NONE if value is None else form.format(value).replace("-", "−")  # noqa: RUF001  # the sign itself
 
 
-def _by_symbol(report: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+def by_symbol(report: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Heads and rows of the table that compares the symbols."""
     names = ("balanced_accuracy", "accuracy") if report["classes"] else ("rmse", "sign_accuracy")
     heads = ["symbol", "samples"]
@@ -112,7 +112,7 @@ def _by_symbol(report: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     return heads, rows
 
 
-def _confusion(metrics: Mapping[str, Any], classes: Sequence[str]) -> list[tuple[str, list[tuple[int, float]]]]:
+def confusion(metrics: Mapping[str, Any], classes: Sequence[str]) -> list[tuple[str, list[tuple[int, float]]]]:
     """Class → how many of its samples were taken for each class, and their share of it."""
     rows = metrics.get("confusion_matrix", [])
     return [

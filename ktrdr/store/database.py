@@ -7,7 +7,6 @@ SQLite, because 3.7.0 to 3.51.2 can corrupt a WAL database that has two connecti
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Iterator
@@ -18,16 +17,15 @@ import pysqlite3
 from sqlalchemy import URL, Engine, NullPool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from ktrdr.disk import require_folder, trouble_at
+from ktrdr.disk import network_file_system, require_folder, trouble_at
 
 FIRST_SAFE_SQLITE = (3, 51, 3)
 #: How long a writer waits for its turn before it gives up: far beyond what a few writers can cause.
 WRITE_TURN_SECONDS = 20.0
+#: A commit after which the write-ahead log has as many pages moves them into the database file. 16 MiB: a checkpoint is
+#: paid by the commit that sets it off, and most pages of the next one are the same again.
+AUTOCHECKPOINT_PAGES = 4000
 _GIVE_A_FILE = "give a file, as in sqlite:////var/lib/ktrdr/ktrdr.db"
-_NETWORK_FILE_SYSTEMS = {
-    "nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "lustre", "davfs", "glusterfs",
-    "fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.davfs2", "fuse.rclone", "fuse.s3fs",
-}  # fmt: skip
 
 
 #: What SQLite says when the disk does not take a write.
@@ -97,8 +95,7 @@ def _configure(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA journal_size_limit=67108864")
-    # 16 MiB: a checkpoint is paid by the commit that sets it off, and most pages of the next one are the same again.
-    cursor.execute("PRAGMA wal_autocheckpoint=4000")
+    cursor.execute(f"PRAGMA wal_autocheckpoint={AUTOCHECKPOINT_PAGES}")
     cursor.execute("PRAGMA busy_timeout=0")
     cursor.close()
 
@@ -149,18 +146,8 @@ def begin_write(cursor: Any) -> None:
 
 def _refuse_network_file_system(file: Path) -> None:
     """WAL needs shared memory, which network file systems only pretend to have."""
-    try:
-        mounts = Path("/proc/self/mountinfo").read_text()
-    except OSError:
-        return  # not Linux, so there is nothing to read the kind from
-    real = os.path.realpath(file.parent)
-    best = ("", "")
-    for line in mounts.splitlines():
-        before, _, after = line.partition(" - ")
-        point = before.split()[4].replace("\\040", " ")
-        if (real == point or real.startswith(point.rstrip("/") + "/")) and len(point) >= len(best[0]):
-            best = (point, after.split()[0])
-    if best[1] in _NETWORK_FILE_SYSTEMS:
+    if found := network_file_system(file.parent):
+        kind, point = found
         raise DatabaseUnsuitableError(
-            f"{file} lies on {best[1]} (mounted at {best[0]}), where SQLite loses data; put KTRDR_HOME on a local disk"
+            f"{file} lies on {kind} (mounted at {point}), where SQLite loses data; put KTRDR_HOME on a local disk"
         )

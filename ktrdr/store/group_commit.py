@@ -9,6 +9,8 @@ loop, and what arrives meanwhile joins the group.
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -35,8 +37,10 @@ class _Refused:
 class GroupCommit:
     """Runs the operations of one event loop on a `Log`, as many in one transaction as are waiting."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, on_commit: Callable[[float, int], None] | None = None) -> None:
+        """`on_commit` is called after each commit with the seconds that it took and how many operations shared it."""
         self._log = log
+        self._on_commit = on_commit
         self._waiting: list[_Waiting] = []
         self._writing: asyncio.Task[None] | None = None
         #: How many of the next operations go alone, because together they failed.
@@ -76,6 +80,7 @@ class GroupCommit:
         """Takes a group from those that wait, as large as it is when its turn comes, and gives each its result."""
         pauses = turn_pauses()
         group = self._next_group()
+        began = time.perf_counter()
         try:
             while (results := self._log.try_write_all([_refusable(entry.operation) for entry in group])) is None:
                 await asyncio.sleep(next(pauses))
@@ -86,6 +91,9 @@ class GroupCommit:
                 self._alone = len(group)
                 return []
             results = [_Refused(error)] * len(group)
+        else:
+            if self._on_commit is not None:
+                self._on_commit(time.perf_counter() - began, len(group))
         self._alone = max(0, self._alone - 1)
         del self._waiting[: len(group)]
         return list(zip(group, results, strict=True))

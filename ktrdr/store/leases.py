@@ -18,19 +18,22 @@ from ktrdr.store.queue import find_next, has_room
 from ktrdr.store.workers import read_present, takes_jobs
 
 
-def claim_next(transaction: Transaction, claimant: Claimant) -> JobState | None:
-    """Gives the job whose turn it is to the worker; None if there is none that it may run."""
+def claim_next(transaction: Transaction, claimant: Claimant, *, by: str = "") -> JobState | None:
+    """Gives the job whose turn it is to the worker; None if there is none that it may run.
+
+    `by` is who claims it in the worker's name, as the log shall say; without it, the worker.
+    """
     found = find_next(transaction.cursor, transaction.statements, claimant.kind, has_gpu=claimant.has_gpu)
     if found is None:
         return None
     return transaction.change(
         found.job_id,
         lambda state: decide.claim(state, claimant, fallback=found.fallback),
-        actor=f"worker:{claimant.worker}",
+        actor=by or f"worker:{claimant.worker}",
     )
 
 
-def claim_once(transaction: Transaction, claimant: Claimant, claim_id: str) -> JobState | None:
+def claim_once(transaction: Transaction, claimant: Claimant, claim_id: str, *, by: str = "") -> JobState | None:
     """`claim_next` for a worker that may ask twice, because an answer was lost: the same claim gets the same lease.
 
     A worker that drains gets nothing new.
@@ -41,18 +44,18 @@ def claim_once(transaction: Transaction, claimant: Claimant, claim_id: str) -> J
         return transaction.state(JobId(row[0]))
     if not takes_jobs(cursor, statements, claimant.worker):
         return None
-    claimed = claim_next(transaction, claimant)
+    claimed = claim_next(transaction, claimant, by=by)
     if claimed is not None:
         statements.name_claim.run(cursor, id=claimed.job_id, claim=claim_id)
     return claimed
 
 
-def regain(transaction: Transaction, job_id: JobId, lease_epoch: int, claimant: Claimant) -> JobState:
+def regain(transaction: Transaction, job_id: JobId, lease_epoch: int, claimant: Claimant, *, by: str = "") -> JobState:
     """Gives a job that is still in the queue back to the worker that was cut off. Raises LeaseLostError."""
     state = transaction.state(job_id)
     may_run = has_room(transaction.cursor, transaction.statements, state.share)
     regained = decide.regain(state, lease_epoch, claimant, may_run=may_run)
-    return transaction.append(state, regained, actor=f"worker:{claimant.worker}")
+    return transaction.append(state, regained, actor=by or f"worker:{claimant.worker}")
 
 
 def renew(transaction: Transaction, job_id: JobId, lease_epoch: int) -> None:
@@ -80,7 +83,7 @@ def report_once(
     state = transaction.state(job_id)
     decide.require_lease(state, lease_epoch)
     fresh = decide.fresh(state, first, progress)
-    return transaction.append(state, decide.report(state, lease_epoch, fresh), actor=f"worker:{state.worker}")
+    return transaction.append(state, decide.report(state, lease_epoch, fresh), actor=_holder(state))
 
 
 def expire(transaction: Transaction, job_id: JobId, lease_epoch: int, renewals: int) -> JobState:
@@ -126,4 +129,9 @@ def end_once(
     state = transaction.state(job_id)
     if decide.has_settled(state, lease_epoch):
         return state
-    return transaction.append(state, decide_end(state), actor=f"worker:{state.worker}")
+    return transaction.append(state, decide_end(state), actor=_holder(state))
+
+
+def _holder(state: JobState) -> str:
+    """Who reports on a job, as the log shall say: the token under which it was claimed, or the worker."""
+    return state.claimed_with or f"worker:{state.worker}"

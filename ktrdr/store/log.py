@@ -11,24 +11,36 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pysqlite3
 from sqlalchemy import Engine
 
 from ktrdr.clock import Clock, system_clock, to_instant
 from ktrdr.jobs.codec import encode, leaf_hash
-from ktrdr.jobs.events import Instant, JobEvent, JobId, Position, Pruned, Recorded
+from ktrdr.jobs.events import Instant, JobEvent, JobId, Position, Pruned, Recorded, ServiceEvent
 from ktrdr.jobs.merkle import Edge
 from ktrdr.jobs.refusals import StaleVersionError
+from ktrdr.jobs.service.subject import Subject
+from ktrdr.jobs.service.subjects import evolve_subject
 from ktrdr.jobs.state import JobState, evolve, no_job, state_from_data
 from ktrdr.store.database import try_begin_write, turn_pauses, unwritable
 from ktrdr.store.doorbell import Doorbell
-from ktrdr.store.projections import project
+from ktrdr.store.projections import project, project_subject
 from ktrdr.store.statements import Prepared, Statements
+from ktrdr.store.subjects import find_subject
 from ktrdr.store.tree import TILE_LEVELS
 
 Result = TypeVar("Result")
+SubjectType = TypeVar("SubjectType", bound=Subject)
+
+
+class _HasVersion(Protocol):
+    @property
+    def version(self) -> int: ...
+
+
+StateType = TypeVar("StateType", bound=_HasVersion)
 
 
 class Transaction:
@@ -55,6 +67,41 @@ class Transaction:
 
         Raises StaleVersionError if the job is not at the version of `state` any more.
         """
+        return self._append(state, events, stream=state.job_id, actor=actor, fold_in=evolve, keep=project)
+
+    def change(self, job_id: JobId, decide: Callable[[JobState], Sequence[JobEvent]], *, actor: str) -> JobState:
+        """Load, decide, append: the whole of a command. Raises what `decide` refuses."""
+        state = self.state(job_id)
+        return self.append(state, decide(state), actor=actor)
+
+    def subject(self, subject: type[SubjectType], name: str) -> SubjectType:
+        """A setting, token or schedule as it stands; version 0 if there is none. Raises ValueError for no name."""
+        return find_subject(self.cursor, self.statements, subject, name)
+
+    def change_subject(
+        self,
+        subject: type[SubjectType],
+        name: str,
+        decide: Callable[[SubjectType], Sequence[ServiceEvent]],
+        *,
+        actor: str,
+    ) -> SubjectType:
+        """Load, decide, append for a subject of the service. Raises what `decide` refuses, and ValueError."""
+        state = self.subject(subject, name)
+        return self._append(
+            state, decide(state), stream=state.id, actor=actor, fold_in=evolve_subject, keep=project_subject
+        )
+
+    def _append(
+        self,
+        state: StateType,
+        events: Sequence[JobEvent | ServiceEvent],
+        *,
+        stream: JobId,
+        actor: str,
+        fold_in: Callable[[StateType, Recorded], StateType],
+        keep: Callable[[Transaction, StateType, StateType, Sequence[Recorded]], bool],
+    ) -> StateType:
         if not events:
             return state
         self.has_written = True
@@ -64,25 +111,20 @@ class Transaction:
             recorded.append(
                 Recorded(
                     position=Position(self._position),
-                    job_id=state.job_id,
+                    job_id=stream,
                     version=state.version + 1,
                     at=self.now,
                     actor=actor,
                     event=event,
                 )
             )
-            state = evolve(state, recorded[-1])
-        if not project(self, before, state, recorded):
+            state = fold_in(state, recorded[-1])
+        if not keep(self, before, state, recorded):
             self._position -= len(events)
-            raise StaleVersionError(state.job_id, before.version, self.state(state.job_id).version)
+            raise StaleVersionError(stream, before.version, self.state(stream).version)
         for entry in recorded:
             self._insert(entry)
         return state
-
-    def change(self, job_id: JobId, decide: Callable[[JobState], Sequence[JobEvent]], *, actor: str) -> JobState:
-        """Load, decide, append: the whole of a command. Raises what `decide` refuses."""
-        state = self.state(job_id)
-        return self.append(state, decide(state), actor=actor)
 
     def defer(self, statement: Prepared, **values: Any) -> None:
         """Runs a statement at the end of the transaction, together with all others of its kind.

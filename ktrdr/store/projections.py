@@ -1,5 +1,7 @@
 """What the log adds up to, kept beside it: one row per job, the terms that find it, the lease on it, and snapshots.
 
+And one row per subject of the service.
+
 Imports jobs. Written in the transaction of the events that it follows from, so it is never behind.
 """
 
@@ -11,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ktrdr.jobs.events import JobClaimed, JobId, JobSubmitted, Recorded
 from ktrdr.jobs.queue import waiting_class
+from ktrdr.jobs.service.subject import Subject
+from ktrdr.jobs.service.subjects import subject_data
 from ktrdr.jobs.state import JobState, Status, evolve, state_data
 
 if TYPE_CHECKING:
@@ -62,6 +66,28 @@ def project(transaction: Transaction, before: JobState, after: JobState, recorde
         for row in snapshot_rows(before, recorded):
             transaction.defer(statements.insert_snapshot, **row)
     return True
+
+
+def project_subject(transaction: Transaction, before: Subject, after: Subject, _recorded: Sequence[Recorded]) -> bool:
+    """Brings the row of a subject from `before` to `after`; False if it was not at `before` any more."""
+    cursor, statements, row = transaction.cursor, transaction.statements, subject_row(after)
+    if before.version == 0:
+        if statements.subject.run(cursor, id=after.id).fetchone() is not None:
+            return False
+        statements.insert_subject.run_with(cursor, row)
+        return True
+    changed = statements.update_subject.run_with(cursor, {"name": after.id, "expected": before.version, **row})
+    return bool(changed.rowcount == 1)
+
+
+def subject_row(subject: Subject) -> dict[str, Any]:
+    """The row of `subjects` for a subject."""
+    return {
+        "id": subject.id,
+        "version": subject.version,
+        "position": subject.position,
+        "state": _encode(subject_data(subject)),
+    }
 
 
 def job_row(first: Recorded, state: JobState) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ktrdr.jobs.codec import decode, entry_bytes
 from ktrdr.jobs.events import CheckpointSaved, Instant, JobId, JobSubmitted, Position, Recorded, Target
 from ktrdr.jobs.queue import Rules
 from ktrdr.jobs.refusals import UnknownJobError
+from ktrdr.jobs.service.subject import Subject
 from ktrdr.jobs.state import JobState, fold, no_job, state_from_data
 from ktrdr.jobs.workers import Present, WorkerState
 from ktrdr.store.projections import SNAPSHOT_VERSIONS, terms_of
@@ -24,6 +25,7 @@ from ktrdr.store.queue import find_next, why_waiting
 from ktrdr.store.schema import datasets, events, job_terms, jobs, leases, strategies, workers
 from ktrdr.store.service_settings import StoredSetting, default_target_of, read_settings, rules_of
 from ktrdr.store.statements import Statements
+from ktrdr.store.subjects import SubjectType, all_subjects, find_subject, newest_of
 from ktrdr.store.workers import KnownWorker, read_present, takes_jobs
 
 
@@ -155,6 +157,18 @@ class Reader:
         """How often each worker was heard of that said goodbye or was lost."""
         return dict(self._statements.departed_beats.run(self._cursor).fetchall())
 
+    def subjects(self, subject: type[SubjectType]) -> list[SubjectType]:
+        """Every setting, token or schedule, by name."""
+        return all_subjects(self._cursor, self._statements, subject)
+
+    def subject(self, subject: type[SubjectType], name: str) -> SubjectType:
+        """One of them; version 0 if there is none. Raises ValueError for a name that cannot be one."""
+        return find_subject(self._cursor, self._statements, subject, name)
+
+    def newest_of(self, subject: type[Subject]) -> int:
+        """The position of the newest event about any subject of a kind; 0 if there is none."""
+        return newest_of(self._cursor, self._statements, subject)
+
     def settings(self) -> dict[str, StoredSetting]:
         """What the operator has set, and who did when."""
         return read_settings(self._cursor, self._statements)
@@ -244,18 +258,22 @@ class Reader:
     def matching(self, query: Select[Any], wanted: JobFilter, *, before: int | None = None) -> Select[Any]:
         """A query of `jobs` for those that are wanted, newest first, by what they were submitted with."""
         symbols = [wanted.symbol] if wanted.symbol else []
+        place = jobs.c.submitted_position
         for number, term in enumerate(terms_of(wanted.name, symbols, wanted.labels)):
             found = job_terms.alias(f"term_{number}")
+            if number == 0 and not wanted.statuses:
+                # SQLite does not see that this is the same order, and would sort every job that has the term.
+                place = found.c.submitted_position
             query = query.join(
                 found, and_(found.c.submitted_position == jobs.c.submitted_position, found.c.term == term)
             )
         if wanted.submitted_from:
-            query = query.where(jobs.c.submitted_position >= self.position_at(wanted.submitted_from))
+            query = query.where(place >= self.position_at(wanted.submitted_from))
         if wanted.submitted_until:
-            query = query.where(jobs.c.submitted_position < self.position_at(wanted.submitted_until, after=True))
+            query = query.where(place < self.position_at(wanted.submitted_until, after=True))
         if before is not None:
-            query = query.where(jobs.c.submitted_position < before)
-        return query.order_by(jobs.c.submitted_position.desc())
+            query = query.where(place < before)
+        return query.order_by(place.desc())
 
     def status_counts(self) -> dict[str, int]:
         """How many jobs there are in each status."""

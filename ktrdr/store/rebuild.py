@@ -22,17 +22,20 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    or_,
     select,
     update,
 )
 
 from ktrdr.jobs.events import JobId, Recorded
+from ktrdr.jobs.service.subject import Subject
+from ktrdr.jobs.service.subjects import KINDS, fold_subject, is_subject_id, no_subject
 from ktrdr.jobs.state import fold, no_job
 from ktrdr.store.database import begin_write
 from ktrdr.store.doorbell import Doorbell
-from ktrdr.store.projections import SNAPSHOT_VERSIONS, job_row, lease_row, snapshot_rows, terms
+from ktrdr.store.projections import SNAPSHOT_VERSIONS, job_row, lease_row, snapshot_rows, subject_row, terms
 from ktrdr.store.reader import StoredEvent
-from ktrdr.store.schema import events, job_terms, jobs, leases, snapshots
+from ktrdr.store.schema import events, job_terms, jobs, leases, snapshots, subjects
 
 GROUP = 200
 
@@ -42,14 +45,15 @@ class Difference:
     """A projection that does not say what the log says."""
 
     job_id: str
-    #: `jobs`, `job_terms`, `leases` or `snapshots`.
+    #: `jobs`, `job_terms`, `leases`, `snapshots` or `subjects`.
     projection: str
     found: Any
     expected: Any
 
     def __str__(self) -> str:
         found, expected = _differing(self.found, self.expected)
-        return f"{self.projection} of job {self.job_id}: found {found}, the log says {expected}"
+        of = self.job_id if is_subject_id(self.job_id) else f"job {self.job_id}"
+        return f"{self.projection} of {of}: found {found}, the log says {expected}"
 
 
 def _differing(found: Any, expected: Any) -> tuple[Any, Any]:
@@ -97,6 +101,7 @@ def rebuild(
             if progress:
                 progress(jobs_seen)
         begin_write(connection.connection.cursor())
+        differences += _rebuild_subjects(connection, repair=repair)
         differences += orphans(connection, repair=repair)
         connection.commit()
     doorbell.ring()
@@ -129,6 +134,34 @@ def compare(connection: Connection, history: list[Recorded]) -> list[Difference]
         Difference(state.job_id, name, found[name], expected[name])
         for name in expected
         if found[name] != expected[name]
+    ]
+
+
+def compare_subject(found: Mapping[str, Any] | None, subject: Subject) -> Difference | None:
+    """How the row of a subject differs from what its events add up to."""
+    row, expected = _plain(found), _plain(subject_row(subject))
+    return None if row == expected else Difference(subject.id, "subjects", row, expected)
+
+
+def _rebuild_subjects(connection: Connection, *, repair: bool) -> list[Difference]:
+    differences = []
+    for stream in _subject_ids(connection):
+        subject = fold_subject(_history(connection, stream), no_subject(stream))
+        row = connection.execute(select(subjects).where(subjects.c.id == stream)).mappings().first()
+        difference = compare_subject(None if row is None else dict(row), subject)
+        if difference:
+            differences.append(difference)
+            if repair:
+                connection.execute(delete(subjects).where(subjects.c.id == stream))
+                connection.execute(insert(subjects).values(subject_row(subject)))
+    return differences
+
+
+def _subject_ids(connection: Connection) -> list[JobId]:
+    """Every id of a subject in the log; each kind is one stretch of the index, `;` being the character after `:`."""
+    of_kinds = or_(*(events.c.job_id.between(f"{kind}:", f"{kind};") for kind in KINDS))
+    return [
+        JobId(stream) for stream in connection.scalars(select(events.c.job_id).where(events.c.version == 1, of_kinds))
     ]
 
 
@@ -169,16 +202,19 @@ def _make_way(connection: Connection, row: Mapping[str, Any]) -> None:
 
 
 def orphans(connection: Connection, *, repair: bool) -> list[Difference]:
-    """Projection rows of jobs that the log does not know."""
+    """Projection rows of jobs and subjects that the log does not know."""
     found = []
-    for table in (snapshots, leases, job_terms, jobs):  # a lease before the row of the job that it refers to
-        if table is job_terms:
-            name: ColumnElement[str] = literal("submitted at ").concat(cast(job_terms.c.submitted_position, Text))
+    name: ColumnElement[str]
+    for table in (snapshots, leases, job_terms, jobs, subjects):  # a lease before the row of the job that it refers to
+        if table is subjects:
+            name, known = subjects.c.id, exists().where(events.c.job_id == subjects.c.id)
+        elif table is job_terms:
+            name = literal("submitted at ").concat(cast(job_terms.c.submitted_position, Text))
             known = exists().where(events.c.position == job_terms.c.submitted_position, events.c.version == 1)
         else:
             name, known = table.c.job_id, exists().where(events.c.job_id == table.c.job_id)
         found += [
-            Difference(job, table.name, "a row", "no such job")
+            Difference(job, table.name, "a row", "nothing of that id")
             for job in connection.scalars(select(name).where(~known))
         ]
         if repair:
@@ -188,7 +224,10 @@ def orphans(connection: Connection, *, repair: bool) -> list[Difference]:
 
 def _submissions(connection: Connection, after: int, last: int) -> list[tuple[int, JobId]]:
     query = select(events.c.position, events.c.job_id).where(
-        events.c.version == 1, events.c.position > after, events.c.position <= last
+        events.c.version == 1,
+        events.c.job_id.not_like("%:%"),
+        events.c.position > after,
+        events.c.position <= last,
     )
     rows = connection.execute(query.order_by(events.c.position).limit(GROUP)).fetchall()
     connection.commit()

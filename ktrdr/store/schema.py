@@ -35,6 +35,7 @@ events = Table(
     "events",
     metadata,
     Column("position", Integer, primary_key=True, autoincrement=False),
+    #: Of a service event: the id of its subject.
     Column("job_id", Text, nullable=False),
     Column("version", Integer, nullable=False),
     Column("type", Text, nullable=False),
@@ -205,14 +206,16 @@ workers = Table(
     Column("beats", Integer, nullable=False),
 )
 
-#: What the operator has set while the service runs, as JSON by name.
-service_settings = Table(
-    "service_settings",
+#: One row per thing of the service that has events: a setting, a token, a schedule (`ktrdr.jobs.service`).
+subjects = Table(
+    "subjects",
     metadata,
-    Column("name", Text, primary_key=True),
-    Column("value", Text, nullable=False),
-    Column("changed_at", Text, nullable=False),
-    Column("changed_by", Text, nullable=False),
+    #: `kind:name`, the `job_id` of its events.
+    Column("id", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("position", Integer, nullable=False),
+    #: The subject as JSON.
+    Column("state", Text, nullable=False),
 )
 
 #: Which stored data a symbol and timeframe mean today; a job keeps the digest that it was submitted with.

@@ -1,19 +1,22 @@
 """What the operator can set while the service runs: where jobs go by default, whose turn it is, how many at once.
 
-Imports jobs and the store's own parts. Not facts about jobs: each job carries what was resolved when it was submitted.
+Imports jobs and the store's own parts. Each setting is a subject of the log, so that it can be said what held when and
+who set it; each job carries what was resolved when it was submitted.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ktrdr.jobs.events import Instant, Target
 from ktrdr.jobs.queue import Rules
+from ktrdr.jobs.service.events import SettingChanged
+from ktrdr.jobs.service.settings import Setting
 from ktrdr.store.log import Transaction
 from ktrdr.store.statements import Statements
+from ktrdr.store.subjects import all_subjects
 
 DEFAULT_TARGET, FAIR_BY, CAPS = "default_target", "fair_by", "caps"
 
@@ -29,8 +32,10 @@ class StoredSetting:
 
 def read_settings(cursor: Any, statements: Statements) -> dict[str, StoredSetting]:
     """Every setting that was ever set, by name."""
-    rows = statements.settings.run(cursor).fetchall()
-    return {name: StoredSetting(json.loads(value), Instant(at), by) for name, value, at, by in rows}
+    return {
+        setting.name: StoredSetting(setting.value, setting.updated_at or Instant(""), setting.updated_by)
+        for setting in all_subjects(cursor, statements, Setting)
+    }
 
 
 def rules_of(settings: Mapping[str, StoredSetting]) -> Rules:
@@ -46,11 +51,8 @@ def default_target_of(settings: Mapping[str, StoredSetting]) -> Target | None:
 
 def put_setting(transaction: Transaction, name: str, value: Any, *, by: str) -> None:
     """Sets one of the settings; None goes back to the default. Who did it is kept either way."""
-    transaction.has_written = True
-    transaction.statements.delete_setting.run(transaction.cursor, name=name)
-    transaction.statements.insert_setting.run(
-        transaction.cursor, name=name, value=json.dumps(value), changed_at=transaction.now, changed_by=by
-    )
+    changed = SettingChanged(name=name, value=value)
+    transaction.change_subject(Setting, name, lambda _: [changed], actor=by)
 
 
 def _value(settings: Mapping[str, StoredSetting], name: str) -> Any:

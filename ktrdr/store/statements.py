@@ -32,9 +32,9 @@ from ktrdr.store.schema import (
     jobs,
     leases,
     log_checkpoints,
-    service_settings,
     snapshots,
     strategies,
+    subjects,
     tree,
     tree_nodes,
     workers,
@@ -96,6 +96,7 @@ class Statements:
 
         self._prepare_workers(prepare)
         self._prepare_history(prepare)
+        self._prepare_subjects(prepare)
         job: BindParameter[str] = bindparam("job_id")
         self.insert_event = prepare(insert(events))
         self.tree = prepare(select(tree.c.size, tree.c.recorded_at, tree.c.edge))
@@ -160,9 +161,6 @@ class Statements:
         self.count_more_urgent = prepare(_count_some(select(_ONE).where(*place, more_urgent)))
         self.count_earlier = prepare(_count_some(select(_ONE).where(*place, *earlier)))
         self.submitted_position = prepare(select(jobs.c.submitted_position).where(jobs.c.job_id == job))
-        self.settings = prepare(select(service_settings))
-        self.delete_setting = prepare(delete(service_settings).where(service_settings.c.name == bindparam("name")))
-        self.insert_setting = prepare(insert(service_settings))
         #: The submissions of unfinished jobs that were made of other jobs (and of some others).
         self.unfinished_children = prepare(
             select(events.c.data)
@@ -247,6 +245,26 @@ class Statements:
         )
         self.beats = prepare(select(workers.c.name, workers.c.beats).where(workers.c.state.not_in(_GONE)))
         self.departed_beats = prepare(select(workers.c.name, workers.c.beats).where(workers.c.state.in_(_GONE)))
+
+    def _prepare_subjects(self, prepare: Callable[[ClauseElement], Prepared]) -> None:
+        self.subject = prepare(select(subjects.c.state).where(subjects.c.id == bindparam("id")))
+        #: Of one kind: the ids between `kind:` and `kind;`, which is the next character.
+        self.subjects_between = prepare(
+            select(subjects.c.state)
+            .where(subjects.c.id > bindparam("after"), subjects.c.id < bindparam("before"))
+            .order_by(subjects.c.id)
+        )
+        self.newest_of_subjects = prepare(
+            select(func.coalesce(func.max(subjects.c.position), 0)).where(
+                subjects.c.id > bindparam("after"), subjects.c.id < bindparam("before")
+            )
+        )
+        self.insert_subject = prepare(insert(subjects))
+        self.update_subject = prepare(
+            update(subjects)
+            .where(subjects.c.id == bindparam("name"), subjects.c.version == bindparam("expected"))
+            .values(version=bindparam("version"), position=bindparam("position"), state=bindparam("state"))
+        )
 
     def _prepare_history(self, prepare: Callable[[ClauseElement], Prepared]) -> None:
         self.insert_snapshot = prepare(insert(snapshots))

@@ -40,7 +40,7 @@ class StoppedWriters:
 
     def end_stopped(self, now: float) -> None:
         """Ends the process that has the write lock, if it has stood still for too long at `now` of a steady clock."""
-        holder = self._holder()
+        holder = self.holder()
         is_stopped = bool(holder) and _state(holder) == "T"
         for pid in self._silence.observe({holder: 0} if is_stopped else {}, now):
             logger.error("process %d was stopped in the middle of a write and holds up everyone else; ending it", pid)
@@ -49,7 +49,7 @@ class StoppedWriters:
             except OSError as error:
                 logger.error("process %d cannot be ended: %s", pid, error.strerror)
 
-    def _holder(self) -> int:
+    def holder(self) -> int:
         """The process that writes now; 0 if there is none, or none that this one may know of."""
         if self._index < 0:
             return 0

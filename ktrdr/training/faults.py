@@ -6,7 +6,7 @@ Imports the standard library only: the grammar, the price import and the API all
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 def dotted(path: Sequence[str | int]) -> str:
@@ -27,6 +27,8 @@ class Fault:
     problem: str
     #: What would be right: a range, the permitted names, the nearest known key. May be empty.
     fix: str = ""
+    #: Line and column, from 1, of a text that could not be read so far that its values have paths.
+    at: tuple[int, int] | None = field(default=None, compare=False)
 
     @property
     def dotted(self) -> str:

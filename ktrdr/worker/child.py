@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
+import os
 import signal
 import sys
 import time
@@ -19,6 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from ktrdr.logs import bind, configure_logs_of_child
 from ktrdr.orphans import end_with_parent
 from ktrdr.training.progress import (
     BatchFinished,
@@ -94,6 +96,7 @@ def run_child(make_look: Callable[[Train, Connection], RequestLook]) -> None:
     `make_look` gives the way to see a cancellation of a job, which differs between local and host workers.
     """
     end_with_parent()
+    configure_logs_of_child("job process", os.environ)
     _go_first_when_memory_ends()
     stop = StopSignal()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the worker decides what it means
@@ -113,6 +116,7 @@ def run_child(make_look: Callable[[Train, Connection], RequestLook]) -> None:
         except (EOFError, ConnectionResetError):
             return  # the worker has gone
         if isinstance(message, Train):
+            bind(message.log_fields)
             ended = _train(message, pipe, CountingToken(make_look(message, pipe), stop))
             stop.clear()
             with contextlib.suppress(BrokenPipeError):  # the worker has gone, and the next `recv` tells it

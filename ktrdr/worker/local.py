@@ -20,10 +20,12 @@ from ktrdr.jobs.decide import Claimant
 from ktrdr.jobs.events import CancelOutcome, JobEvent, JobId, ProgressEvent
 from ktrdr.jobs.refusals import LeaseLostError
 from ktrdr.jobs.state import JobState
+from ktrdr.spans import Spans
 from ktrdr.store import Store, leases
 from ktrdr.store.database import NotWrittenError
 from ktrdr.store.log import Log, Operation
 from ktrdr.store.reader import Reader
+from ktrdr.worker.account import Account
 from ktrdr.worker.breakage import storage_broke
 from ktrdr.worker.job_process import PAUSE_SECONDS, JobProcess, JobProcessDiedError
 from ktrdr.worker.messages import Broke, CheckpointWritten, Ended, Paused, Ready, Said, Stopped, Trained
@@ -43,7 +45,14 @@ class LocalTrainingOrchestrator:
     """One slot of the local worker. `run` belongs in a thread of its own: that is the one thread boundary of a job."""
 
     def __init__(
-        self, store: Store, log: Log, worker: str, stopping: threading.Event, on_ready: Callable[[Ready], None]
+        self,
+        store: Store,
+        log: Log,
+        worker: str,
+        *,
+        stopping: threading.Event,
+        on_ready: Callable[[Ready], None],
+        spans: Spans | None = None,
     ) -> None:
         self._store = store
         self._log = log
@@ -52,6 +61,7 @@ class LocalTrainingOrchestrator:
         self._stopping = stopping
         #: Told before each claim what the job process can do.
         self._on_ready = on_ready
+        self._spans = spans
         self._reader: Reader = store.open_reader()
         self._watch = store.open_watch()
         self._process = JobProcess(_CHILD)
@@ -92,15 +102,27 @@ class LocalTrainingOrchestrator:
 
     def _run_job(self, job: JobState) -> None:
         folder = self._store.home / "attempts" / f"{job.job_id}-{job.lease_epoch}"
-        try:
-            self._end(job, self._keep_model(self._train(job, folder), folder / "model"))
-        except LeaseLostError as error:
-            logger.warning("%s", error)
-            self._process.restart()  # it may still be training for nobody
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with self._account_of(job) as account:
+            try:
+                self._end(job, self._keep_model(self._train(job, folder, account), folder / "model"), account)
+            except LeaseLostError as error:
+                logger.warning("%s", error)
+                self._process.restart()  # it may still be training for nobody
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
 
-    def _train(self, job: JobState, folder: Path) -> Ended | None:
+    def _account_of(self, job: JobState) -> Account:
+        return Account(
+            self._spans,
+            job_id=job.job_id,
+            name=job.name,
+            attempt=job.attempt,
+            lease_epoch=job.lease_epoch,
+            worker=self._worker,
+            traceparent=job.traceparent,
+        )
+
+    def _train(self, job: JobState, folder: Path, account: Account) -> Ended | None:
         """Runs the job in the child; None if it does not end although the worker has to stop. Raises LeaseLostError."""
         submitted = self._reader.submission(job.job_id)
         self._requested_at, self._pressed = None, False
@@ -113,15 +135,16 @@ class LocalTrainingOrchestrator:
                     price_folder=self._store.home / "prices",
                     checkpoint_folder=self._store.checkpoints.folder,
                     attempt_folder=folder,
+                    log_fields=account.fields,
                 )
             )
-            return self._follow(job)
+            return self._follow(job, account)
         except JobProcessDiedError as error:
             if self._pressed:
                 return Stopped(outcome=CancelOutcome.KILLED, batches_after_request=None, where="")
             return process_died(error)
 
-    def _follow(self, job: JobState) -> Ended | None:
+    def _follow(self, job: JobState, account: Account) -> Ended | None:
         """Records what the child says until it ends the job; None if it does not, although the worker has to stop.
 
         Raises JobProcessDiedError and LeaseLostError.
@@ -136,10 +159,12 @@ class LocalTrainingOrchestrator:
             if time.monotonic() >= renew_at:
                 self._append(lambda transaction: leases.renew(transaction, job.job_id, job.lease_epoch))
                 renew_at = time.monotonic() + self._store.lease_seconds / 3
-            self._press_cancellation(job.job_id)
+            self._press_cancellation(job.job_id, account)
             # Woken by a message, a change of the log (a cancellation, perhaps), or in time to renew the lease.
             wait([self._process.pipe, *self._watch.descriptors()], max(0.0, min(1.0, renew_at - time.monotonic())))
             said, ended = self._process.receive_all()
+            for one in said:
+                account.told(one)
             if progress := [event for one in said for event in self._events_of(one)]:
                 self._write(job, lambda state: decide.report(state, job.lease_epoch, progress))
             if ended is not None:
@@ -157,10 +182,11 @@ class LocalTrainingOrchestrator:
             return []
         return [saved(said)]
 
-    def _press_cancellation(self, job_id: JobId) -> None:
+    def _press_cancellation(self, job_id: JobId, account: Account) -> None:
         """Ends the child if it does not honour a cancellation by itself."""
         if self._requested_at is None and self._reader.cancellation(job_id) is not None:
             self._requested_at = time.monotonic()
+            account.cancellation_seen()
         if self._requested_at is not None:
             self._pressed = self._process.press(time.monotonic() - self._requested_at)
 
@@ -173,7 +199,7 @@ class LocalTrainingOrchestrator:
                 return storage_broke(error, where="save_model", folder=model.parent)
         return ended
 
-    def _end(self, job: JobState, ended: Ended | None) -> None:
+    def _end(self, job: JobState, ended: Ended | None, account: Account) -> None:
         """Records how the attempt ended."""
         epoch = job.lease_epoch
         match ended:
@@ -196,7 +222,7 @@ class LocalTrainingOrchestrator:
                 if ended is None:
                     self._process.kill()
                 state = self._write(job, lambda state: decide.release(state, epoch, message="the worker was stopped"))
-        logger.info("job %s is %s", job.job_id, state.status)
+        account.ended(ended, state.status)
 
     def _write(self, job: JobState, decide_events: Callable[[JobState], Sequence[JobEvent]]) -> JobState:
         return self._append(lambda transaction: transaction.change(job.job_id, decide_events, actor=self._actor))

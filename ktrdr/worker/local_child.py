@@ -38,7 +38,8 @@ def look_into_log(reader: Reader, rings: Glance, job_id: JobId) -> RequestLook:
         if requested is None:
             rung, looked_at = ring, now
             return None
-        age = (system_clock() - from_instant(requested[1])).total_seconds()
+        # Both clocks at once: a process that had to wait in between would count batches from before the request.
+        now, age = time.monotonic(), (system_clock() - from_instant(requested[1])).total_seconds()
         return Request(steady_moment(age, after=looked_at, now=now))
 
     return look

@@ -10,6 +10,7 @@ from types import FrameType
 
 from ktrdr.jobs.workers import Beat, WorkerState
 from ktrdr.settings import Settings
+from ktrdr.spans import open_spans
 from ktrdr.store import Store, workers
 from ktrdr.worker.local import LocalTrainingOrchestrator
 from ktrdr.worker.messages import Ready
@@ -23,6 +24,7 @@ def run_worker(store: Store, settings: Settings) -> bool:
     stopping, broken = threading.Event(), threading.Event()
     log = store.open_log()
     first = first_beat("local", settings.slots)
+    spans = open_spans("worker")
 
     def tell(said: Beat) -> float:
         log.write(partial(workers.beat, said=said))
@@ -40,7 +42,7 @@ def run_worker(store: Store, settings: Settings) -> bool:
 
     def run_slot(number: int) -> None:
         try:
-            LocalTrainingOrchestrator(store, log, first.name, stopping, is_ready).run()
+            LocalTrainingOrchestrator(store, log, first.name, stopping=stopping, on_ready=is_ready, spans=spans).run()
         except Exception:
             # The disk, the database or this program: whoever started the worker starts it again, and leases expire.
             logger.exception("slot %d of the worker broke", number)
@@ -58,4 +60,6 @@ def run_worker(store: Store, settings: Settings) -> bool:
         slot.join()
     presence.end()
     log.close()
+    if spans is not None:
+        spans.close()
     return not broken.is_set()

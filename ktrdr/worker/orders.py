@@ -17,6 +17,7 @@ def order_to_train(
     price_folder: Path,
     checkpoint_folder: Path,
     attempt_folder: Path,
+    log_fields: Json,
 ) -> Train:
     """The order for one attempt; `checkpoints` are the job's newest, newest first (`JobState.checkpoints`).
 
@@ -36,6 +37,7 @@ def order_to_train(
         drop_folder=attempt_folder / "checkpoints",
         every_epochs=submitted.checkpoints["every_epochs"],
         every_seconds=submitted.checkpoints["every_seconds"],
+        log_fields=log_fields,
     )
 
 

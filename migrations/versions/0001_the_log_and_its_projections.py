@@ -161,12 +161,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name="workers_pk"),
     )
     op.create_table(
-        "service_settings",
-        sa.Column("name", sa.Text, nullable=False),
-        sa.Column("value", sa.Text, nullable=False),
-        sa.Column("changed_at", sa.Text, nullable=False),
-        sa.Column("changed_by", sa.Text, nullable=False),
-        sa.PrimaryKeyConstraint("name", name="service_settings_pk"),
+        "subjects",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("position", sa.Integer, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="subjects_pk"),
     )
     op.create_table(
         "datasets",

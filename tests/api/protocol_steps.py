@@ -87,7 +87,7 @@ class Lease:
 
 
 def problem(answer: httpx2.Response) -> tuple[int, str]:
-    return answer.status_code, json.loads(answer.text)["type"].rpartition(":")[2]
+    return answer.status_code, json.loads(answer.text)["type"].rpartition("/")[2]
 
 
 def unique() -> bytes:

@@ -54,7 +54,7 @@ def test_nobody_may_do_anything_without_the_token(
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["www-authenticate"].startswith("Bearer")
-    assert answer.json()["type"] == "urn:ktrdr:problem:unauthorized"
+    assert answer.json()["type"] == "/problems/unauthorized"
     assert TOKEN not in answer.text
 
 
@@ -117,7 +117,7 @@ def test_a_host_worker_that_is_not_wanted_says_so_and_ends(guarded: RunningServi
     told = ktrdr(guarded, "host-worker", token="x" * 16)
     assert told.returncode == 1
     assert told.stderr.rstrip().endswith(
-        f"error: the service at {guarded.url} does not take this worker: the request had none, or another one"
+        f"error: the service at {guarded.url} does not take this worker: the token is none of this service's"
     )
 
 

@@ -44,7 +44,7 @@ def faults(answer: Any) -> dict[str, str]:
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
     assert problem["status"] == answer.status_code
-    assert problem["type"].startswith("urn:ktrdr:problem:")
+    assert problem["type"].startswith("/problems/")
     assert problem["title"]
     return {error["path"]: error["detail"] for error in problem.get("errors", [])}
 

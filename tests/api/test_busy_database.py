@@ -19,7 +19,7 @@ def test_a_database_that_stays_busy_is_told_as_unavailable(tmp_path: Path, monke
     holder.execute("BEGIN IMMEDIATE")
     monkeypatch.setattr(database, "WRITE_TURN_SECONDS", 0.05)
     address = "/api/v1/jobs/01234567-89ab-7def-8123-456789abcdef/cancel"
-    with TestClient(create_app(store, read_settings({"KTRDR_HOME": str(tmp_path)}))) as client:
+    with TestClient(create_app(store, read_settings({"KTRDR_HOME": str(tmp_path)})), "http://127.0.0.1") as client:
         answer = client.post(address)
         assert answer.status_code == 503
         assert answer.headers["content-type"] == "application/problem+json"

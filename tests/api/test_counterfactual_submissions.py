@@ -11,8 +11,8 @@ from jobs.job_builders import SUBMITTED
 from strategies import short
 
 from ktrdr.api.counterfactuals import chosen_causes, with_causes
-from ktrdr.api.submissions import event_fields
 from ktrdr.jobs.events import JobSubmitted
+from ktrdr.submission.strategies import event_fields
 from ktrdr.training.faults import InvalidInputError
 from ktrdr.training.strategy.parse import from_mapping
 

@@ -96,4 +96,4 @@ def test_a_job_that_waits_has_a_bundle_too(service: RunningService) -> None:
 @pytest.mark.parametrize("job", [NO_JOB, "nonsense"])
 def test_a_job_that_is_not_there_has_no_bundle(service: RunningService, job: str) -> None:
     answer = service.http.get(f"/jobs/{job}/bundle")
-    assert (answer.status_code, answer.json()["type"]) == (404, "urn:ktrdr:problem:unknown-job")
+    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/unknown-job")

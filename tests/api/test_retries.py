@@ -167,7 +167,7 @@ def test_a_repeated_request_makes_one_job(service: RunningService, parent: dict[
         assert (first.status_code, second.status_code) == (202, 202)
         assert first.json()["id"] == second.json()["id"]
         other = service.http.post(f"/jobs/{first.json()['id']}/{how}", json=body, headers=headers)
-        assert other.json()["type"] == "urn:ktrdr:problem:idempotency-key-reused"
+        assert other.json()["type"] == "/problems/idempotency-key-reused"
         service.wait_for(first.json()["id"])
 
 

@@ -50,7 +50,7 @@ def test_what_had_come_of_a_part_when_the_connection_broke_is_kept(lease: Lease)
     data = os.urandom(3_000_000)
     digest = digest_of(data)
     head = (
-        f"PATCH /api/v1/leases/{lease.job_id}/{lease.epoch}/uploads/{digest} HTTP/1.1\r\nHost: here\r\n"
+        f"PATCH /api/v1/leases/{lease.job_id}/{lease.epoch}/uploads/{digest} HTTP/1.1\r\nHost: localhost\r\n"
         f"Content-Length: {len(data)}\r\nUpload-Offset: 0\r\nUpload-Length: {len(data)}\r\n\r\n"
     )
     with socket.create_connection(("127.0.0.1", lease.service.port)) as connection:

@@ -25,11 +25,11 @@ from jobs.job_builders import (
 )
 from strategies import short
 
-from ktrdr.api.submissions import event_fields
 from ktrdr.audit.attempts import attempts_of, contributing, epochs_of
 from ktrdr.audit.causes import MISSING, Kind, Reach, differences
 from ktrdr.audit.differences import Comparison, Conclusion, compare, document
 from ktrdr.jobs.events import JobClaimed, JobEvent, JobSubmitted, Recorded, Target
+from ktrdr.submission.strategies import event_fields
 from ktrdr.training.strategy.parse import from_mapping
 
 PROFILE = {"threads": 1, "torch": "2.13.0", "environment": {"MKL_NUM_THREADS": "1"}}

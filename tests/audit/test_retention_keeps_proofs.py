@@ -21,10 +21,10 @@ from ktrdr.audit.signed.signing import sign_checkpoint
 from ktrdr.cli.follow import watch
 from ktrdr.cli.history import put_history
 from ktrdr.cli.live import show_live
-from ktrdr.cli.sentences import sentence
 from ktrdr.jobs.codec import PRUNABLE_TYPES
 from ktrdr.jobs.merkle import inclusion_proof, root_from_inclusion
 from ktrdr.jobs.state import fold
+from ktrdr.sentences import sentence
 from ktrdr.store import Log, Reader, Store, open_store
 from ktrdr.store.history import job_as_of
 from ktrdr.store.tree import TreeHead, read_head, subtree_hashes

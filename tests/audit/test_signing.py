@@ -100,7 +100,7 @@ def test_processes_that_come_first_at_once_make_one_key(store: Store) -> None:
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    found = {process.communicate(timeout=60)[0].strip() for process in processes}
+    found = {process.communicate(timeout=300)[0].strip() for process in processes}
     assert found == {str(signing_key(store).verifier)}
 
 

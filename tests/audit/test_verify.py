@@ -208,7 +208,7 @@ def overwrite_a_page(by: Tamperer) -> None:
         (forget_a_lease, f"leases of job {RUNNING_JOB}: found None"),
         (garble_a_state, f"jobs of job {RUNNING_JOB}: found {{'state': '{{'}}"),
         (forget_a_job, f"jobs of job {CANCELLED_JOB}: found None"),
-        (invent_a_job, f"jobs of job {NO_JOB}: found a row, the log says no such job"),
+        (invent_a_job, f"jobs of job {NO_JOB}: found a row, the log says nothing of that id"),
         (lose_the_model, f"the model .* of job {COMPLETED_JOB} is missing"),
         (edit_the_model, f"the model .* of job {COMPLETED_JOB} is damaged: .*model.json has the SHA-256"),
         (add_to_the_model, f"the model .* of job {COMPLETED_JOB} is damaged: .*virus.bin"),

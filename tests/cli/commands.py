@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,3 +49,13 @@ def start(service: RunningService, *arguments: object, **options: Any) -> subpro
         text=True,
         **options,
     )
+
+
+@contextmanager
+def ended_with_the_test(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """Kills the command at the end of the block, if it has not ended by then."""
+    with process:  # closes its pipes
+        try:
+            yield process
+        finally:
+            process.kill()

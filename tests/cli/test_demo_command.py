@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from running_service import PATIENCE_SECONDS
+
 
 def test_the_demo_shows_all_of_it_and_leaves_nothing_behind(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path), "KTRDR_DATABASE_URL": "sqlite:////nowhere/else.db"}
@@ -16,7 +18,7 @@ def test_the_demo_shows_all_of_it_and_leaves_nothing_behind(tmp_path: Path) -> N
         env=environment,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=5 * PATIENCE_SECONDS,
     )
     assert (ran.returncode, ran.stderr) == (0, "")
     assert "\x1b" not in ran.stdout

@@ -7,8 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from commands import ktrdr, start
-from running_service import RunningService
+from commands import ended_with_the_test, ktrdr, start
+from running_service import PATIENCE_SECONDS, RunningService
 
 from ktrdr import sample
 
@@ -111,16 +111,16 @@ def test_a_job_that_is_cancelled(capsys: pytest.CaptureFixture[str], service: Ru
 
 
 def test_ctrl_c_stops_watching_and_nothing_else(service: RunningService, endless: Path) -> None:
-    process = start(service, "train", endless, "--follow", "--json")
-    assert process.stdout
-    job_id = ""
-    for line in process.stdout:
-        event = json.loads(line)
-        job_id = event["job_id"]
-        if event["type"] == "EpochFinished":
-            process.send_signal(signal.SIGINT)
-            break
-    _, told = process.communicate(timeout=10)
+    with ended_with_the_test(start(service, "train", endless, "--follow", "--json")) as process:
+        assert process.stdout
+        job_id = ""
+        for line in process.stdout:
+            event = json.loads(line)
+            job_id = event["job_id"]
+            if event["type"] == "EpochFinished":
+                process.send_signal(signal.SIGINT)
+                break
+        _, told = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 130
     assert f"the job goes on. Cancel it with: ktrdr jobs cancel {job_id}" in told
     assert service.client.job(job_id)["status"] == "running"

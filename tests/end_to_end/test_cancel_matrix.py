@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from led_training import led_by_the_hand
 from processes import children, standing_still
-from running_service import RunningService, wait_until
+from running_service import PATIENCE_SECONDS, RunningService, wait_until
 from strategies import endless, short
 
 from ktrdr.jobs.codec import TERMINAL_TYPES
@@ -25,7 +25,7 @@ def running_kind(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[RunningService, str]]:
     """A service with a short lease and one worker of a kind."""
-    service = RunningService(tmp_path_factory.mktemp(request.param) / "home", KTRDR_LEASE_SECONDS="2")
+    service = RunningService(tmp_path_factory.mktemp(request.param) / "home", KTRDR_LEASE_SECONDS="5")
     try:
         service.start("serve", "scheduler", KINDS[request.param])
         service.import_samples()
@@ -70,12 +70,10 @@ def only_end(service: RunningService, job_id: str) -> dict[str, Any]:
 
 
 def test_a_job_that_is_about_to_begin_stops_before_its_first_stage(service: RunningService, kind: str) -> None:
-    with standing_still(job_process(service, kind)):
+    with led_by_the_hand(service, KINDS[kind]) as training:
         job_id = service.client.submit(endless())["id"]
         service.wait_for(job_id, "running")
-        assert service.client.cancel(job_id)["status"] == "cancelling"
-        if kind == "host":
-            time.sleep(0.5)  # the word has to reach the worker, which nothing outside can see
+        training.cancel(job_id)
     service.wait_for(job_id, "cancelled")
     assert only_end(service, job_id)["data"]["outcome"] == "stopped"
     assert not [event for event in service.client.events(job_id) if event["type"] == "EpochFinished"]
@@ -85,7 +83,7 @@ def test_a_batch_that_never_ends_is_ended(service: RunningService, kind: str) ->
     job_id = start_endless_job(service)
     with standing_still(job_process(service, kind)):
         service.client.cancel(job_id, reason="stuck")
-        service.wait_for(job_id, "cancelled", seconds=20)
+        service.wait_for(job_id, "cancelled")
     assert only_end(service, job_id)["data"]["outcome"] == "killed"
     # The worker has another process by now.
     service.wait_for(service.client.submit(short(1))["id"], "completed")
@@ -98,7 +96,7 @@ def test_a_job_whose_worker_is_being_stopped_ends_cancelled(service: RunningServ
     with standing_still(child):
         worker.send_signal(signal.SIGTERM)
         assert service.http.post(f"/jobs/{job_id}/cancel").status_code == 202
-    assert worker.wait(30) == 0
+    assert worker.wait(PATIENCE_SECONDS) == 0
     service.wait_for(job_id, "cancelled")
     only_end(service, job_id)
 

@@ -7,13 +7,15 @@ import zipfile
 from typing import Any
 
 import pytest
-from running_service import RunningService, wait_until
+from led_training import led_by_the_hand
+from running_service import RunningService
 from strategies import short, trend_follower
 
 from ktrdr.training.model_directory import PROVENANCE
 
 pytestmark = pytest.mark.usefixtures("host_worker")
 
+PARTS = {"local": "worker", "host": "host-worker"}
 ZIGZAG = {"source": "zigzag", "zigzag_threshold": 0.03}
 BARRIERS = {"source": "triple_barrier", "max_holding_period": 10, "compute_weights": True}
 
@@ -90,10 +92,11 @@ def test_a_host_worker_gives_what_a_local_one_gives(
 def test_a_job_that_was_cancelled_and_resumed_gives_it_too(
     service: RunningService, job: dict[str, Any], undisturbed: dict[str, Any], first: str, second: str
 ) -> None:
-    cancelled = submit(service, job, first)
-    wait_until(lambda: service.client.job(cancelled)["progress"]["epoch"] >= 2)
-    service.http.post(f"/jobs/{cancelled}/cancel")
-    assert service.wait_for(cancelled)["status"] == "cancelled", "over before it could be cancelled: make it longer"
+    with led_by_the_hand(service, PARTS[first]) as training:
+        cancelled = submit(service, job, first)
+        training.to_epoch(cancelled, 2)
+        training.cancel(cancelled)
+    service.wait_for(cancelled, "cancelled")
     answer = service.http.post(f"/jobs/{cancelled}/retry", json={"from_checkpoint": True, "target": second})
     assert answer.status_code == 202, answer.text
     resumed = str(answer.json()["id"])

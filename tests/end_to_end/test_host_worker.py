@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from broken_network import BrokenNetwork
 from history_checker import check_installation
+from led_training import led_by_the_hand
 from running_service import RunningService, wait_until
 from strategies import endless, short, trend_follower
 
 from ktrdr.store import open_store
 
-#: Long enough for a network to break and heal, and for a lease of two seconds to run out.
+#: Long enough for a network to break and heal.
 EPOCHS = 300
 LONG = short(EPOCHS)
 
@@ -30,8 +31,8 @@ def undisturbed(service: RunningService) -> Any:
 
 @pytest.fixture
 def network(own_service: RunningService) -> Iterator[BrokenNetwork]:
-    """A service whose leases last two seconds, with a host worker behind a network of its own; its log is checked."""
-    own_service.environment["KTRDR_LEASE_SECONDS"] = "2"
+    """A service whose leases last four seconds, with a host worker behind a network of its own; its log is checked."""
+    own_service.environment["KTRDR_LEASE_SECONDS"] = "4"
     own_service.start("serve", "scheduler")
     own_service.import_samples()
     with BrokenNetwork(to_port=own_service.port) as network:
@@ -48,7 +49,7 @@ def worker_states(service: RunningService) -> list[str]:
 
 
 def submit_long(service: RunningService) -> str:
-    return service.client.submit(LONG, symbols=["GOOG"], seed=3, target="host")["id"]
+    return service.client.submit(LONG, symbols=["GOOG"], seed=3, target="host", checkpoint_every_seconds="never")["id"]
 
 
 def submit_and_stall(service: RunningService, network: BrokenNetwork) -> str:
@@ -148,7 +149,7 @@ def test_a_slow_network_does_not_slow_the_training(
 def test_a_large_upload_goes_on_where_it_was_cut(own_service: RunningService, network: BrokenNetwork) -> None:
     strategy = trend_follower(epochs=1, early_stopping=None)
     strategy["model"]["architecture"]["hidden_layers"] = [1500, 1500]  # a model of 10 MB
-    network.throttle(3_000_000)
+    network.throttle(1_000_000)
     job_id = own_service.client.submit(strategy, symbols=["GOOG"], target="host")["id"]
     uploads = own_service.home / "uploads" / job_id
 
@@ -163,7 +164,7 @@ def test_a_large_upload_goes_on_where_it_was_cut(own_service: RunningService, ne
     own_service.kill("serve")
     sizes.append(here())
     own_service.start("serve")
-    network.throttle(3_000_000)
+    network.throttle(1_000_000)
     sizes.append(wait_until(lambda: here() if here() > sizes[-1] else 0))
     assert sizes == sorted(sizes)  # it never began again
     network.heal()
@@ -174,10 +175,11 @@ def test_a_large_upload_goes_on_where_it_was_cut(own_service: RunningService, ne
 def test_a_worker_that_is_told_to_stop_hands_its_job_over_with_a_checkpoint(
     own_service: RunningService, network: BrokenNetwork, undisturbed: Any
 ) -> None:
-    job_id = submit_long(own_service)
-    wait_for_epoch(own_service, job_id)
-    name = own_service.client.job(job_id)["worker"]
-    assert own_service.stop("host-worker") == 0
+    with led_by_the_hand(own_service, "host-worker") as training:
+        job_id = submit_long(own_service)
+        training.to_epoch(job_id, 2)
+        name = own_service.client.job(job_id)["worker"]
+        assert training.stop_worker() == 0
     assert own_service.client.job(job_id)["status"] == "queued"
     (saved,) = events_of(own_service, job_id, "CheckpointSaved")
     (worker,) = [one for one in own_service.http.get("/workers").json()["workers"] if one["name"] == name]
@@ -226,7 +228,7 @@ def test_a_cancellation_ends_a_job_whose_upload_hangs_in_a_slow_network(
     network.throttle(100_000)  # a checkpoint would take minutes
     wait_for_epoch(own_service, job_id, 3)
     own_service.client.cancel(job_id)
-    assert own_service.wait_for(job_id, seconds=30)["status"] == "cancelled"
+    assert own_service.wait_for(job_id)["status"] == "cancelled"
     network.heal()
 
 

@@ -10,19 +10,22 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from processes import children, go_on, standing_still
+from led_training import led_by_the_hand
+from processes import go_on
 from running_service import RunningService, wait_until
 from strategies import short
 
 from ktrdr.store import open_store
 
 KINDS = {"local": "worker", "host": "host-worker"}
+#: Short for tests that wait until it is over, long enough for a worker that has to wait for its turn on a busy machine.
+LEASE_SECONDS = 4
 
 
 @pytest.fixture(params=KINDS)
 def part(request: pytest.FixtureRequest, own_service: RunningService) -> str:
-    """A service whose leases last two seconds, with one worker of a kind."""
-    own_service.environment["KTRDR_LEASE_SECONDS"] = "2"
+    """A service with one worker of a kind."""
+    own_service.environment["KTRDR_LEASE_SECONDS"] = str(LEASE_SECONDS)
     own_service.start("serve", "scheduler", KINDS[request.param])
     own_service.import_samples()
     return KINDS[request.param]
@@ -63,12 +66,13 @@ def stop_between_writes(process: subprocess.Popen[bytes], service: RunningServic
 def test_a_zombie_cannot_write_and_its_job_completes_elsewhere_once(
     own_service: RunningService, part: str, zombies: list[subprocess.Popen[bytes]]
 ) -> None:
-    job_id = submit_short_job(own_service)
-    wait_until(lambda: own_service.client.job(job_id)["progress"]["epoch"] >= 2)
-    first = own_service.client.job(job_id)["worker"]
-    zombies.append(own_service.processes.pop(part))
-    stop_between_writes(zombies[0], own_service)  # its child trains on meanwhile
-    own_service.start(part)
+    with led_by_the_hand(own_service, part) as training:
+        job_id = submit_short_job(own_service)
+        training.to_epoch(job_id, 2)
+        first = own_service.client.job(job_id)["worker"]
+        zombies.append(own_service.processes.pop(part))
+        stop_between_writes(zombies[0], own_service)
+    own_service.start(part)  # the zombie's child trains on meanwhile
     second = wait_until(lambda: of_type(own_service, job_id, "JobClaimed")[1:])[0]["worker"]
     assert second != first
     zombies[0].send_signal(signal.SIGCONT)
@@ -84,10 +88,9 @@ def test_a_zombie_cannot_write_and_its_job_completes_elsewhere_once(
 
 
 def test_a_batch_that_takes_longer_than_the_lease_loses_nothing(own_service: RunningService, part: str) -> None:
-    job_id = submit_short_job(own_service)
-    wait_until(lambda: own_service.client.job(job_id)["progress"]["epoch"] >= 2)
-    (child,) = children(own_service.processes[part].pid)
-    with standing_still(child):
-        time.sleep(6)  # three times the lease
+    with led_by_the_hand(own_service, part) as training:
+        job_id = submit_short_job(own_service)
+        training.to_epoch(job_id, 2)
+        time.sleep(1.5 * LEASE_SECONDS)
     assert own_service.wait_for(job_id, "completed")["attempt"] == 1
     assert "LeaseExpired" not in [event["type"] for event in own_service.client.events(job_id)]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import random
 import signal
 import threading
-import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
-from running_service import RunningService, wait_until
+from running_service import PATIENCE_SECONDS, RunningService, wait_until
 from strategies import endless, short
 
 from ktrdr.audit.checking.verify import verify
@@ -20,7 +19,7 @@ from ktrdr.store import open_store
 from ktrdr.store.rebuild import rebuild
 
 
-def test_the_api_stops_within_two_seconds_although_a_stream_is_open(own_service: RunningService) -> None:
+def test_the_api_stops_at_once_although_a_stream_is_open(own_service: RunningService) -> None:
     own_service.start("serve")
     lines: list[str] = []
 
@@ -34,10 +33,10 @@ def test_the_api_stops_within_two_seconds_although_a_stream_is_open(own_service:
     with ThreadPoolExecutor(1) as reader:
         reading = reader.submit(read)
         wait_until(lambda: lines or reading.done())
-        began = time.monotonic()
         assert own_service.stop("serve") == 0
-        assert time.monotonic() - began < 2
         reading.result()
+    # It has not waited for its patience with open requests to end.
+    assert "exceeded" not in (own_service.home.parent / "serve.log").read_text()
     assert lines[-3:] == ["event: server-stopping", "data: {}", ""]
 
 
@@ -58,7 +57,7 @@ def test_a_follower_sees_every_event_once_although_the_api_restarts(own_service:
             own_service.stop("serve", number)
             own_service.start("serve")
         own_service.wait_for(job_id, "completed")
-        following.result(30)
+        following.result(PATIENCE_SECONDS)
     assert seen == list(range(1, own_service.client.job(job_id)["version"] + 1))
 
 
@@ -76,13 +75,13 @@ def test_a_worker_that_is_told_to_stop_gives_its_job_back(own_service: RunningSe
 
 
 def test_the_job_of_a_killed_worker_runs_again_elsewhere_once(own_service: RunningService) -> None:
-    own_service.environment["KTRDR_LEASE_SECONDS"] = "1.5"
+    own_service.environment["KTRDR_LEASE_SECONDS"] = "4"
     own_service.start("serve", "worker", "scheduler")
     own_service.import_samples()
     job_id = own_service.client.submit(endless())["id"]
     wait_until(lambda: own_service.client.job(job_id)["progress"]["epoch"] >= 1)
     own_service.kill("worker")
-    own_service.wait_for(job_id, "queued", seconds=20)
+    own_service.wait_for(job_id, "queued")
     own_service.start("worker")
     own_service.wait_for(job_id, "running")
     own_service.client.cancel(job_id)
@@ -101,13 +100,15 @@ def test_nothing_acknowledged_is_lost_when_api_and_worker_are_killed_at_random(
     own_service.start("serve", "worker", "scheduler")
     own_service.import_samples()
     acknowledged: dict[str, str] = {}
-    is_done = threading.Event()
+    is_done, was_killed_twice, is_over = (threading.Event() for _ in range(3))
 
     def submit_all() -> None:
         with Client(own_service.url) as client:
             for number in range(200):
+                if number == 150:
+                    was_killed_twice.wait()
                 key = uuid.uuid4().hex
-                while True:
+                while not is_over.is_set():
                     try:
                         acknowledged[key] = client.submit(
                             short(1), symbols=["FB"], seed=number, max_attempts=50, idempotency_key=key
@@ -120,15 +121,20 @@ def test_nothing_acknowledged_is_lost_when_api_and_worker_are_killed_at_random(
     submitter = threading.Thread(target=submit_all)
     submitter.start()
     kills = 0
-    while not is_done.wait(random_numbers.uniform(0.3, 1.0)):
-        part = random_numbers.choice(["serve", "worker"])
-        own_service.kill(part)
-        own_service.start(part)
-        kills += 1
-    submitter.join()
-    assert kills >= 2
+    try:
+        while not is_done.wait(random_numbers.uniform(0.3, 1.0)):
+            part = random_numbers.choice(["serve", "worker"])
+            own_service.kill(part)
+            own_service.start(part)
+            kills += 1
+            if kills == 2:
+                was_killed_twice.set()
+    finally:
+        is_over.set()
+        was_killed_twice.set()
+        submitter.join()
     assert len(set(acknowledged.values())) == 200
-    states = [own_service.wait_for(job_id, seconds=180)["status"] for job_id in acknowledged.values()]
+    states = [own_service.wait_for(job_id)["status"] for job_id in acknowledged.values()]
     assert states == ["completed"] * 200
     assert len(list(own_service.client.jobs())) == 200  # no repeated submission made a second job
     own_service.close()

@@ -49,5 +49,14 @@ def test_the_demo_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     assert "trend_follower" in run([installed / "ktrdr", "demo"], tmp_path)
 
 
+def test_the_pages_of_the_documentation_are_in_the_wheel(installed: Path, tmp_path: Path) -> None:
+    script = (
+        "from importlib.resources import files; api = files('ktrdr.api');"
+        "print(*(one.name for folder in ('docs', 'vendor/swagger-ui') for one in (api / folder).iterdir()))"
+    )
+    found = run([installed / "python", "-c", script], tmp_path).split()
+    assert {"index.html", "page.js", "page.css", "swagger-ui-bundle.js", "swagger-ui.css", "LICENSE"} <= set(found)
+
+
 def test_the_host_worker_is_in_the_wheel(installed: Path, tmp_path: Path) -> None:
     assert "--url" in run([installed / "python", "-m", "host_worker", "--help"], tmp_path)

@@ -25,8 +25,8 @@ def clock(tmp_path: Path) -> FakedClock:
 
 @pytest.fixture
 def service(own_service: RunningService, clock: FakedClock) -> RunningService:
-    """A service by that clock, whose leases last two seconds."""
-    own_service.environment |= clock.environment | {"KTRDR_LEASE_SECONDS": "2"}
+    """A service by that clock, whose leases last five seconds."""
+    own_service.environment |= clock.environment | {"KTRDR_LEASE_SECONDS": "5"}
     own_service.start("serve", "worker", "scheduler")
     own_service.import_samples()
     return own_service
@@ -54,7 +54,7 @@ def test_a_living_worker_keeps_its_lease_and_a_dead_one_loses_it(
     clock.step(step)
     wait_until(lambda: service.client.job(job_id)["progress"]["epoch"] > epoch)
     service.kill("worker")
-    service.wait_for(job_id, "queued", seconds=20)
+    service.wait_for(job_id, "queued")
     types = [event["type"] for event in events(service, job_id)]
     assert types.count("LeaseExpired") == 1
 
@@ -80,7 +80,7 @@ def test_the_ladder_ends_a_job_that_ignores_its_cancellation(service: RunningSer
     with standing_still(child):
         service.client.cancel(job_id)
         clock.step(-HOUR)
-        service.wait_for(job_id, "cancelled", seconds=20)
+        service.wait_for(job_id, "cancelled")
     assert events(service, job_id)[-1]["data"]["outcome"] == "killed"
 
 
@@ -103,11 +103,12 @@ def test_streams_and_lists_go_on(service: RunningService, clock: FakedClock, ste
 
 def test_a_receipt_counts_where_the_clock_was_left_alone(service: RunningService) -> None:
     job_id = start_endless_job(service)
-    service.client.cancel(job_id)
+    (child,) = children(service.processes["worker"].pid)
+    with standing_still(child):
+        service.client.cancel(job_id)
     service.wait_for(job_id, "cancelled")
-    count = events(service, job_id)[-1]["data"]["batches_after_request"]
-    assert count is not None
-    assert 0 <= count <= 100
+    # It may have been about to begin a batch; of none that it began before is said that it came after the request.
+    assert events(service, job_id)[-1]["data"]["batches_after_request"] in (0, 1)
 
 
 def test_a_host_worker_goes_by_its_own_steady_clock(service: RunningService, clock: FakedClock) -> None:
@@ -124,7 +125,7 @@ def test_a_host_worker_goes_by_its_own_steady_clock(service: RunningService, clo
     (child,) = children(service.processes["host-worker"].pid)
     with standing_still(child):
         service.client.cancel(ignored)
-        service.wait_for(ignored, "cancelled", seconds=20)
+        service.wait_for(ignored, "cancelled")
     assert events(service, ignored)[-1]["data"]["outcome"] == "killed"
 
 

@@ -36,7 +36,7 @@ def test_a_submission_is_refused_with_507_and_accepted_once_there_is_room(
     assert refused.status_code == 507
     assert refused.headers["content-type"] == FORMAT
     problem = refused.json()
-    assert problem["type"] == "urn:ktrdr:problem:storage-full"
+    assert problem["type"] == "/problems/storage-full"
     assert str(serving.home) in problem["detail"]
     assert problem["detail"].endswith("nothing was changed")
     assert problem["fix"]

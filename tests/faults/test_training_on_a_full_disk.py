@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from processes import children
+from processes import children, standing_still
 from running_service import RunningService, wait_until
 from small_disk import SmallDisk, limit_files, unlimit_files
 from strategies import endless, short
@@ -40,7 +40,7 @@ def printed(service: RunningService, part: str) -> str:
 
 @pytest.fixture
 def on_disk(service_on_disk: RunningService) -> RunningService:
-    service_on_disk.environment["KTRDR_LEASE_SECONDS"] = "2"
+    service_on_disk.environment["KTRDR_LEASE_SECONDS"] = "4"
     service_on_disk.start("serve", "worker", "scheduler")
     service_on_disk.import_samples()
     return service_on_disk
@@ -85,7 +85,8 @@ def test_a_worker_that_stops_on_a_full_disk_says_so_and_its_job_is_done_later(
 @pytest.fixture
 def service(own_service: RunningService) -> RunningService:
     """A service whose worker has done a job, so that its job process is warm."""
-    own_service.start("serve", "worker")
+    # What the job process logs goes to a file as well, which must not be larger than what it may write.
+    own_service.start("serve", "worker", KTRDR_LOG_LEVEL="warning")
     own_service.import_samples()
     own_service.wait_for(submit(own_service, short(1)), "completed")
     return own_service
@@ -112,7 +113,7 @@ def test_a_checkpoint_that_cannot_be_written_does_not_end_the_training(service: 
 
 def test_a_model_that_cannot_be_written_costs_the_attempt(service: RunningService, child: int) -> None:
     limit_files(TOO_SMALL, child)
-    job_id = submit(service, short(1), seed=2, max_attempts=50)
+    job_id = submit(service, short(1), seed=2, max_attempts=100)
     requeued = wait_until(lambda: events(service, job_id, "JobRequeued"))[0]
     assert requeued["reason"] == "attempt_failed"
     assert f"{service.home}/attempts/" in requeued["message"]
@@ -129,17 +130,17 @@ def test_a_model_that_never_can_be_written_fails_the_job_clearly(service: Runnin
     assert "bytes are free" in failure["message"]
     assert failure["fix"]
     unlimit_files(child)
-    assert list((service.home / "attempts").iterdir()) == []
+    wait_until(lambda: list((service.home / "attempts").iterdir()) == [])
     service.wait_for(submit(service, short(1), seed=4), "completed")
 
 
-@pytest.mark.usefixtures("child")
-def test_a_model_that_cannot_be_moved_to_its_place_costs_the_attempt(service: RunningService) -> None:
+def test_a_model_that_cannot_be_moved_to_its_place_costs_the_attempt(service: RunningService, child: int) -> None:
     models, away = service.home / "models", service.home / "models.away"
     models.rename(away)
     models.write_text("in the way")
-    job_id = submit(service, short(1), seed=5, max_attempts=50)
+    job_id = submit(service, short(1), seed=5, max_attempts=100)
     assert wait_until(lambda: events(service, job_id, "JobRequeued"))[0]["reason"] == "attempt_failed"
-    models.unlink()
-    away.rename(models)
+    with standing_still(service.processes["worker"].pid, child):  # that it makes no folder there in between
+        models.unlink()
+        away.rename(models)
     assert service.wait_for(job_id)["status"] == "completed"

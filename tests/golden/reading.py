@@ -14,6 +14,8 @@ from ktrdr.jobs.canonical import dumps
 from ktrdr.jobs.codec import decode
 from ktrdr.jobs.events import Instant, JobId, Position, Recorded
 from ktrdr.jobs.merkle import root_of
+from ktrdr.jobs.service.subject import Subject
+from ktrdr.jobs.service.subjects import evolve_subject, is_subject_id, no_subject
 from ktrdr.jobs.state import NO_JOB, JobState, evolve
 
 
@@ -35,11 +37,14 @@ def recorded(lines: Sequence[str]) -> Iterator[Recorded]:
         )
 
 
-def fold_all(lines: Sequence[str]) -> dict[JobId, JobState]:
-    """The state of each job, in the order of submission."""
-    states: dict[JobId, JobState] = {}
+def fold_all(lines: Sequence[str]) -> dict[JobId, JobState | Subject]:
+    """The state of each job and subject, in the order of their first events."""
+    states: dict[JobId, Any] = {}
     for entry in recorded(lines):
-        states[entry.job_id] = evolve(states.get(entry.job_id, NO_JOB), entry)
+        if is_subject_id(entry.job_id):
+            states[entry.job_id] = evolve_subject(states.get(entry.job_id) or no_subject(entry.job_id), entry)
+        else:
+            states[entry.job_id] = evolve(states.get(entry.job_id, NO_JOB), entry)
     return states
 
 
@@ -48,7 +53,7 @@ def summed_up(lines: Sequence[str]) -> dict[str, Any]:
     root = root_of(sha256(b"\0" + line.encode()).digest() for line in lines)
     return {
         "events": len(lines),
-        "jobs": len(states),
+        "jobs": sum(isinstance(state, JobState) for state in states.values()),
         "state_digest": state_digest(states.values()),
         "root": root.hex(),
     }

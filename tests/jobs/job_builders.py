@@ -61,6 +61,7 @@ SUBMITTED = JobSubmitted(
     idempotency_key=None,
     request_digest="b" * 64,
     code_version="0.1.0",
+    traceparent=None,
 )
 CLAIMED = JobClaimed(
     worker="w1",

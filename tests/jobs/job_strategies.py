@@ -46,6 +46,8 @@ def _values(hint: Any) -> st.SearchStrategy[Any]:
         str: texts, JobId: texts, int: integers, float: numbers, bool: st.booleans(), Instant: instants,
         type(None): st.none(),
     }  # fmt: skip
+    if hint is Any:
+        return json_values
     if hint in plain:
         return plain[hint]
     if isinstance(hint, type) and issubclass(hint, StrEnum):

@@ -13,8 +13,13 @@ from ktrdr.jobs.refusals import (
     MissingReportError,
     NotQueuedError,
     RefusalError,
+    ScheduleBusyError,
+    ScheduleExistsError,
     StaleVersionError,
+    TokenExistsError,
     UnknownJobError,
+    UnknownScheduleError,
+    UnknownTokenError,
 )
 
 ALL = [
@@ -44,6 +49,23 @@ ALL = [
         IdempotencyKeyError("nightly", JOB),
         "The idempotency key was used for another request.",
         f"the key 'nightly' belongs to job {JOB}, which was submitted with other content",
+    ),
+    (
+        TokenExistsError("ci"),
+        "There is such a token already.",
+        "the name ci belongs to a token that still opens the API",
+    ),
+    (UnknownTokenError("ci"), "There is no such token.", "there is no token ci"),
+    (
+        ScheduleExistsError("nightly"),
+        "There is such a schedule already.",
+        "there is a schedule nightly already",
+    ),
+    (UnknownScheduleError("nightly"), "There is no such schedule.", "there is no schedule nightly"),
+    (
+        ScheduleBusyError("nightly", JOB, "running"),
+        "The schedule's job before has not ended.",
+        f"job {JOB} of schedule nightly is running, and its jobs do not overlap",
     ),
 ]
 

@@ -18,9 +18,11 @@ from ktrdr.clock import Clock, to_instant
 from ktrdr.files import Checkpoints, Models, Prices
 from ktrdr.jobs import decide, queue
 from ktrdr.jobs.decide import Claimant
-from ktrdr.jobs.events import Instant, JobClaimed, JobEvent, JobId, Position, ProgressEvent, Recorded
+from ktrdr.jobs.events import Instant, JobClaimed, JobEvent, JobId, Position, ProgressEvent, Recorded, ServiceEvent
 from ktrdr.jobs.queue import CLASSES_THAT_NEED_GPU, Candidate, Rules, has_gpu_for, waiting_class, why_given_up
 from ktrdr.jobs.refusals import LeaseLostError
+from ktrdr.jobs.service.events import SettingChanged
+from ktrdr.jobs.service.subjects import fold_subject, no_subject
 from ktrdr.jobs.state import JobState, Status, evolve, no_job
 from ktrdr.jobs.workers import Beat, GpuWorker, Present, WorkerState
 from ktrdr.store import LEASE_SECONDS, Store, leases, open_store, workers
@@ -182,6 +184,11 @@ class MemoryBackend:
 
     def put_rules(self, rules: Rules) -> None:
         self._rules = rules
+        for name, value in ((FAIR_BY, rules.fair_by), (CAPS, dict(rules.caps))):
+            setting = fold_subject(
+                (one for one in self._log if one.job_id == f"setting:{name}"), no_subject(f"setting:{name}")
+            )
+            self._record(setting.id, setting.version, SettingChanged(name=name, value=value), "operator")
 
     def new_events(self) -> Sequence[Recorded]:
         before, self._looked_at = self._looked_at, len(self._log)
@@ -192,18 +199,8 @@ class MemoryBackend:
 
     def _append(self, state: JobState, events: Sequence[JobEvent], actor: str) -> JobState:
         before = state
-        at = Instant(max(to_instant(self._clock()), self._log[-1].at if self._log else ""))
         for event in events:
-            recorded = Recorded(
-                position=Position(len(self._log) + 1),
-                job_id=state.job_id,
-                version=state.version + 1,
-                at=at,
-                actor=actor,
-                event=event,
-            )
-            self._log.append(recorded)
-            state = evolve(state, recorded)
+            state = evolve(state, self._record(state.job_id, state.version, event, actor))
             if isinstance(event, JobClaimed):
                 self._renewals[state.job_id, event.lease_epoch] = 0
         if before.version == 0 and events:
@@ -213,6 +210,18 @@ class MemoryBackend:
             self._claims = {claim: job for claim, job in self._claims.items() if job != state.job_id}
         self._states[state.job_id] = state
         return state
+
+    def _record(self, stream: JobId, version: int, event: JobEvent | ServiceEvent, actor: str) -> Recorded:
+        recorded = Recorded(
+            position=Position(len(self._log) + 1),
+            job_id=stream,
+            version=version + 1,
+            at=Instant(max(to_instant(self._clock()), self._log[-1].at if self._log else "")),
+            actor=actor,
+            event=event,
+        )
+        self._log.append(recorded)
+        return recorded
 
     def _running(self) -> dict[str, int]:
         running: dict[str, int] = {}

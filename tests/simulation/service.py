@@ -133,7 +133,7 @@ class Service:
         return self._trainings[job_id]
 
     def short(self, job_id: JobId) -> str:
-        return self._names[job_id]
+        return self._names.get(job_id, job_id)  # a setting has its own name
 
     def trouble_in_training(self) -> Ended | None:
         chance = self.world.chance.random()

@@ -187,7 +187,7 @@ def matches(wanted: JobFilter, state: JobState) -> bool:
 
 def raw(store: Store) -> Any:
     """A connection beside all of our code, as anyone with the file could open it."""
-    return pysqlite3.connect(store.engine.url.database, isolation_level=None, timeout=10)
+    return pysqlite3.connect(store.engine.url.database, isolation_level=None, timeout=60)
 
 
 def start_process(program: str, *arguments: object) -> subprocess.Popen[str]:
@@ -210,6 +210,6 @@ def let_go(processes: Sequence[subprocess.Popen[str]]) -> list[str]:
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
-    outputs = [process.communicate(timeout=60)[0] for process in processes]
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * len(processes)
     return outputs

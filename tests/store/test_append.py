@@ -24,7 +24,7 @@ def test_what_was_written_is_read_by_another_connection_with_its_envelope(log: L
     job_id = running_job(log)
     first, second = reader.events(limit=10)
     assert first.recorded.event == SUBMITTED
-    assert (first.position, first.version, first.type, first.schema) == (1, 1, "JobSubmitted", 1)
+    assert (first.position, first.version, first.type, first.schema) == (1, 1, "JobSubmitted", 2)
     assert (second.position, second.version, second.job_id) == (2, 2, job_id)
     assert (second.actor, second.recorded_at) == ("worker:w1", NOON)
     assert reader.job(job_id) == fold([first.recorded, second.recorded])
@@ -89,7 +89,7 @@ def test_of_two_writers_that_read_the_same_state_one_wins(store: Store, log: Log
 
     def race(worker: str) -> None:
         own = store.open_log()
-        start.wait(10)
+        start.wait(60)
         try:
             own.write(lambda transaction: transaction.append(state, [replace(CLAIMED, worker=worker)], actor=worker))
             outcomes.append("won")
@@ -101,7 +101,7 @@ def test_of_two_writers_that_read_the_same_state_one_wins(store: Store, log: Log
     for racer in racers:
         racer.start()
     for racer in racers:
-        racer.join(10)
+        racer.join(60)
     assert sorted(outcomes) == ["refused", "won"]
     assert reader.last_position() == 2
 

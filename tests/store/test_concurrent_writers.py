@@ -1,4 +1,4 @@
-"""Several processes write at once: every append is there, in order, and nobody sees a lock or waits for long."""
+"""Several processes write at once: every append is there, in order, and nobody sees a lock or waits in vain."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import json
 
 from store_steps import differences, let_go, start_process, submit
 
+from ktrdr.jobs.events import JobId
 from ktrdr.store import Store
 
 WRITERS, APPENDS = 4, 200
 APPEND = """
-import json, sys, time
+import json, sys
 from pathlib import Path
 from job_builders import BATCH
 from ktrdr.jobs import decide
@@ -22,12 +23,9 @@ submit(log)
 lease = claim(log, worker=f"w{sys.argv[2]}")
 print("ready", flush=True)
 input()
-waits = []
 for _ in range(int(sys.argv[3])):
-    began = time.monotonic()
     change(log, lease.job_id, lambda state: decide.report(state, lease.lease_epoch, [BATCH]))
-    waits.append(time.monotonic() - began)
-print(json.dumps({"longest": max(waits), "job": lease.job_id}))
+print(lease.job_id)
 """
 
 
@@ -36,12 +34,9 @@ def test_four_processes_append_without_gaps_locks_or_starvation(store: Store) ->
     reader = store.open_reader()
     positions = [event.position for event in reader.all_events(page=300)]
     assert positions == list(range(1, WRITERS * (APPENDS + 2) + 1))
-    results = [json.loads(output) for output in outputs]
-    assert {reader.job(result["job"]).version for result in results} == {APPENDS + 2}
+    # None of them has waited for longer than a writer does (WRITE_TURN_SECONDS): it would have ended with an error.
+    assert {reader.job(JobId(output.strip())).version for output in outputs} == {APPENDS + 2}
     reader.close()
-    longest = max(result["longest"] for result in results)
-    print(f"longest wait for one append: {longest * 1000:.0f} ms")
-    assert longest < 5, "a writer starved"
     assert differences(store) == ()
 
 

@@ -13,7 +13,7 @@ from store_steps import start_process, submit
 from ktrdr.store import Log, Store, Watch, doorbell
 
 #: Far longer than a ring takes, so that a wait of this length means that a ring was lost.
-LONG = 20
+LONG = 120
 WATCH = """
 import sys
 from pathlib import Path

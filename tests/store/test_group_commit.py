@@ -135,10 +135,10 @@ def test_waiting_for_another_process_leaves_the_loop_free_and_gathers_what_arriv
         holder = store.open_log()
         holding, letting_go = threading.Event(), threading.Event()
         elsewhere = threading.Thread(
-            target=holder.write, args=(lambda _transaction: (holding.set(), letting_go.wait(10)),)
+            target=holder.write, args=(lambda _transaction: (holding.set(), letting_go.wait(60)),)
         )
         elsewhere.start()
-        holding.wait(10)
+        assert holding.wait(60)
         first = asyncio.create_task(group.write(_submit(new_job_id())))
         for _ in range(5):
             await asyncio.sleep(0.005)  # the loop turns although the write waits
@@ -147,7 +147,7 @@ def test_waiting_for_another_process_leaves_the_loop_free_and_gathers_what_arriv
         await asyncio.sleep(0)
         letting_go.set()
         states = await asyncio.gather(first, *later)
-        elsewhere.join(10)
+        elsewhere.join(60)
         holder.close()
         return list(states)
 

@@ -159,16 +159,16 @@ def test_a_process_that_finds_a_migration_under_way_waits_for_it(
     def slow_upgrade(connection: Any) -> None:
         entered.append(threading.current_thread().name)
         inside.set()
-        assert may_end.wait(10)
+        assert may_end.wait(60)
         upgrade(connection)
 
     monkeypatch.setattr(migrate, "_upgrade", slow_upgrade)
     url = f"sqlite:///{tmp_path}/ktrdr.db"
     first, second = (threading.Thread(target=lambda: migrate.migrate(open_engine(url))) for _ in range(2))
     first.start()
-    assert inside.wait(10)
+    assert inside.wait(60)
     second.start()
     may_end.set()
-    first.join(10)
-    second.join(10)
+    first.join(60)
+    second.join(60)
     assert entered == [first.name]

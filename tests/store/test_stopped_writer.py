@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from running_service import PATIENCE_SECONDS as LONG_SECONDS
 from running_service import wait_until
 from store_steps import submit
 
@@ -57,7 +58,7 @@ def test_a_stopped_writer_is_ended_after_a_while_and_its_transaction_undone(stor
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.1)
     stopped.end_stopped(100.0 + PATIENCE_SECONDS)
-    assert process.wait(10) == -signal.SIGKILL
+    assert process.wait(LONG_SECONDS) == -signal.SIGKILL
     process.communicate()
     submit(log)
     assert store.open_reader().strategy_names() == []

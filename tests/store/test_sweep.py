@@ -11,7 +11,7 @@ from typing import Any
 import pysqlite3
 import pytest
 from job_builders import BATCH, NOON
-from running_service import wait_until
+from running_service import PATIENCE_SECONDS, wait_until
 from store_steps import CPU, GPU, SettableClock, beat, cancel, change, claim, raw, running_job, submit
 
 from ktrdr.clock import later
@@ -243,7 +243,7 @@ def test_two_scheduler_processes_do_no_harm_to_each_other(store: Store, log: Log
     finally:
         for scheduler in schedulers:
             scheduler.terminate()
-        told = [scheduler.communicate(timeout=20)[1] for scheduler in schedulers]
+        told = [scheduler.communicate(timeout=PATIENCE_SECONDS)[1] for scheduler in schedulers]
     assert [scheduler.returncode for scheduler in schedulers] == [0, 0]
     assert "Traceback" not in "".join(told)
     for job_id in lost:

@@ -133,8 +133,8 @@ def _leave_nothing(log: Log, naive: Naive) -> None:
             change(log, job.job_id, lambda state: decide.request_cancellation(state, by="", reason=""))
         elif job.worker:
             change(log, job.job_id, _completion)
-    for table in ("workers", "service_settings"):
-        log.write(lambda transaction, table=table: transaction.cursor.execute(f"DELETE FROM {table}"))
+    log.write(lambda transaction: transaction.cursor.execute("DELETE FROM workers"))
+    with_cap(log, {})
 
 
 def _completion(state: JobState) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from broken_network import BrokenNetwork
-from running_service import wait_until
+from running_service import PATIENCE_SECONDS, wait_until
 
 
 class _Echo(socketserver.BaseRequestHandler):
@@ -49,7 +49,7 @@ def client(network: BrokenNetwork) -> Iterator[socket.socket]:
 
 
 def connect(network: BrokenNetwork) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", network.port), timeout=10)
+    return socket.create_connection(("127.0.0.1", network.port), timeout=PATIENCE_SECONDS)
 
 
 def ask(connection: socket.socket, question: bytes) -> bytes:
@@ -105,7 +105,7 @@ def test_what_is_stalled_goes_on_later(network: BrokenNetwork, client: socket.so
             another.recv(1)
         assert heard == [b"hello"]
         network.heal()
-        another.settimeout(10)
+        another.settimeout(PATIENCE_SECONDS)
         assert another.recv(100) == b"anyone?"
     assert client.recv(100) == b"lost?"
 

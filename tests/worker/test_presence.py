@@ -6,7 +6,7 @@ from dataclasses import replace
 from queue import SimpleQueue
 
 import pytest
-from running_service import wait_until
+from running_service import PATIENCE_SECONDS, wait_until
 
 from ktrdr.jobs.workers import Beat, WorkerState
 from ktrdr.worker.presence import Presence
@@ -37,7 +37,7 @@ class Listener:
         return self._heard.qsize()
 
     def next(self) -> Beat:
-        return self._heard.get(timeout=20)
+        return self._heard.get(timeout=PATIENCE_SECONDS)
 
     def is_silent(self) -> bool:
         return self._heard.empty()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ktrdr.jobs.events import JobClaimed, JobSubmitted, LeaseExpired, Recorded
+from ktrdr.jobs.events import JobClaimed, JobSubmitted, LeaseExpired, Recorded, ServiceEvent
 from ktrdr.jobs.state import JobState, Status
 
 
@@ -16,7 +16,9 @@ def broken_rules(before: JobState, recorded: Recorded) -> Iterator[str]:
     event = recorded.event
     if recorded.version != before.version + 1:
         yield f"has version {recorded.version} of its job, after version {before.version}"
-    if isinstance(event, JobSubmitted):
+    if isinstance(event, ServiceEvent):
+        yield "is no event of a job"
+    elif isinstance(event, JobSubmitted):
         if before.version:
             yield "submits a job that was submitted before"
     elif not before.version:

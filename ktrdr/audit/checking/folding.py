@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, func, literal_column, select
 
 from ktrdr.audit.checking.event_rules import broken_rules, comes_after_end
 from ktrdr.audit.checking.findings import DAMAGE, Findings
+from ktrdr.audit.checking.subject_fold import SubjectFold
 from ktrdr.jobs.canonical import dumps, is_canonical
 from ktrdr.jobs.codec import decode, from_values, leaf_hash, parse
 from ktrdr.jobs.events import (
@@ -25,8 +26,10 @@ from ktrdr.jobs.events import (
     JobSubmitted,
     Pruned,
     Recorded,
+    ServiceEvent,
     TerminalEvent,
 )
+from ktrdr.jobs.service.subjects import is_subject_id
 from ktrdr.jobs.state import JobState, evolve, no_job, state_data
 from ktrdr.store.projections import SNAPSHOT_VERSIONS, job_row, lease_row, state_text, terms
 from ktrdr.store.reader import StoredEvent
@@ -64,7 +67,7 @@ class Needed:
     prices: dict[str, str] = field(default_factory=dict)
     checkpoints: dict[str, str] = field(default_factory=dict)
 
-    def note(self, job_id: str, event: JobEvent | Pruned) -> None:
+    def note(self, job_id: str, event: JobEvent | ServiceEvent | Pruned) -> None:
         if isinstance(event, CheckpointSaved):
             self.checkpoints.setdefault(event.digest, f"job {job_id}")
         elif isinstance(event, JobCompleted):
@@ -91,7 +94,7 @@ class Folded:
     pruned: int = 0
     findings: Findings = field(default_factory=Findings)
     needed: Needed = field(default_factory=Needed)
-    #: The position of each submission and the `state_hash` of its job, both as of the size that was asked for.
+    #: The position of the first event of each job and subject, and the hash of its state, as of the size asked for.
     state_hashes: list[tuple[int, bytes]] = field(default_factory=list)
 
     def merge(self, other: Folded) -> None:
@@ -150,6 +153,7 @@ class _Fold:
         self._size = size
         self._is_thorough = is_thorough
         self._jobs: dict[str, _Job] = {}
+        self._subjects = SubjectFold(size)
         self._snapshots: dict[tuple[str, int], bytes] = {}
         self._folded = Folded()
 
@@ -166,6 +170,7 @@ class _Fold:
         folded.jobs = len(self._jobs)
         if not self._is_thorough:
             folded.state_hashes = [(job.submitted, job.state_hash) for job in self._jobs.values() if job.state_hash]
+            folded.state_hashes += self._subjects.hashes()
         return folded
 
     def _read(self, connection: Connection, progress: Callable[[int], None]) -> None:
@@ -178,7 +183,8 @@ class _Fold:
             try:
                 self._take(row)
             except DAMAGE as error:
-                self._job(row[1]).is_whole = False
+                if not is_subject_id(row[1]):
+                    self._job(row[1]).is_whole = False
                 self._folded.findings.add(f"{_place(row)} cannot be read: {error}", row[0])
             if self._folded.events - told == TOLD_EACH:
                 progress(TOLD_EACH)
@@ -193,12 +199,10 @@ class _Fold:
 
     def _take(self, row: Any) -> None:
         position, job_id, version, event_type, schema, actor, at, leaf, data = row
-        job = self._job(job_id)
         is_thorough = self._is_thorough
         if data == "":
-            event: JobEvent | Pruned = decode(event_type, schema, data)
+            event: JobEvent | ServiceEvent | Pruned = decode(event_type, schema, data)
             self._folded.pruned += 1
-            job.pruned_at = position
         else:
             if is_thorough and leaf != leaf_hash(
                 position=position,
@@ -218,6 +222,13 @@ class _Fold:
                 self._find(position, event_type, job_id, "has data that is not canonical JSON")
             event = from_values(event_type, schema, values)
         recorded = Recorded(position=position, job_id=job_id, version=version, at=at, actor=actor, event=event)
+        if is_subject_id(job_id):
+            for broken in self._subjects.take(recorded):
+                self._find(position, event_type, job_id, broken)
+            return
+        job = self._job(job_id)
+        if data == "":
+            job.pruned_at = position
         if job.end:
             if is_thorough:
                 self._find(position, event_type, job_id, comes_after_end(job.end))
@@ -290,6 +301,7 @@ class _Fold:
                 suspects.add(job_id)
         for job_id in sorted(suspects, key=str):
             self._tell_differences(connection, job_id)
+        self._folded.findings.add_all(map(str, self._subjects.differences(connection)))
 
     def _of_share(self, connection: Connection, query: Any, job_id: ColumnElement[str]) -> Iterator[Any]:
         return _rows(connection, query.where(self._share.holds(job_id)) if self._share.count > 1 else query)
@@ -329,7 +341,7 @@ def _term_print(term: str) -> int:
 
 
 def _event(position: object, event_type: object, job_id: object) -> str:
-    return f"event {position} ({event_type} of job {job_id})"
+    return f"event {position} ({event_type} of {job_id if is_subject_id(job_id) else f'job {job_id}'})"
 
 
 def _place(row: Any) -> str:

@@ -14,7 +14,9 @@ from sqlalchemy import select
 from ktrdr.audit.checking.findings import Findings
 from ktrdr.audit.checking.folding import state_hash
 from ktrdr.audit.checking.shares import fold_log
+from ktrdr.audit.checking.subject_fold import subject_hash
 from ktrdr.audit.checking.tree_check import check_tree, read_leaves
+from ktrdr.jobs.service.subject import Subject
 from ktrdr.jobs.state import JobState
 from ktrdr.store import Store
 from ktrdr.store.rebuild import orphans
@@ -39,13 +41,13 @@ class Replayed:
         return not self.differences
 
 
-def state_digest(states: Iterable[JobState]) -> str:
-    """The *state digest* of a log, from the states of its jobs in the order of submission.
+def state_digest(states: Iterable[JobState | Subject]) -> str:
+    """The *state digest* of a log, from the states of its jobs and subjects in the order of their first events.
 
     SHA-256 over the SHA-256 of each state's canonical JSON (RFC 8785), a state being its fields without those that are
-    as in a job that does not exist. Two logs have the same digest only if every job stands the same in both.
+    as in one that does not exist. Two logs have the same digest only if everything stands the same in both.
     """
-    return _digest(map(state_hash, states))
+    return _digest(subject_hash(one) if isinstance(one, Subject) else state_hash(one) for one in states)
 
 
 def _digest(state_hashes: Iterable[bytes]) -> str:

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import httpx2
 
+from ktrdr.audit.signed.asking import TIMEOUT_SECONDS, ask
 from ktrdr.audit.signed.notes import LogCheckpoint, NoteError, Signature, SignedNote, VerifierKey
-from ktrdr.audit.signed.push import TIMEOUT_SECONDS, PushError, file_of, newest_in, push
+from ktrdr.audit.signed.push import PushError, file_of, newest_in, push
 from ktrdr.audit.signed.signing import (
     SigningError,
     add_signatures,
@@ -160,7 +161,8 @@ class Publisher:
         with self._store.engine.connect() as connection:
             proof = consistency_proof(min(old, size), size, subtree_hashes(connection))
         try:
-            return http.post("/add-checkpoint", content=str(AddCheckpoint(min(old, size), tuple(proof), note)).encode())
+            content = str(AddCheckpoint(min(old, size), tuple(proof), note)).encode()
+            return ask(http, "POST", "/add-checkpoint", content=content)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise WitnessError(f"it cannot be reached: {error or type(error).__name__}") from None
 

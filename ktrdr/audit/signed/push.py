@@ -13,13 +13,13 @@ from urllib.parse import unquote, urlsplit
 
 import httpx2
 
+from ktrdr.audit.signed.asking import TIMEOUT_SECONDS, ask
 from ktrdr.audit.signed.notes import LogCheckpoint, SignedNote, notes_in
 from ktrdr.client.transport import open_http
 from ktrdr.files import sync_folder
 
 #: Notes have some hundred bytes, so that the newest one stands in the end of this length.
 _TAIL_BYTES = 64 * 1024
-TIMEOUT_SECONDS = 5.0
 
 
 class PushError(Exception):
@@ -87,9 +87,9 @@ def _put(note: SignedNote, url: str) -> None:
     size = LogCheckpoint.parse(note.text).size
     with open_http(f"{url.rstrip('/')}/", None, timeout=TIMEOUT_SECONDS) as http:
         headers = {"If-None-Match": "*", "Content-Type": "text/plain; charset=utf-8"}
-        answer = http.put(str(size), content=str(note).encode(), headers=headers)
+        answer = ask(http, "PUT", str(size), content=str(note).encode(), headers=headers)
         if answer.status_code == httpx2.codes.PRECONDITION_FAILED:
-            kept = http.get(str(size)).raise_for_status()
+            kept = ask(http, "GET", str(size)).raise_for_status()
             found = notes_in(kept.text)
             if not found:
                 raise PushError(f"{kept.url} holds something that is no checkpoint")

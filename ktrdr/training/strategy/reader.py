@@ -19,7 +19,7 @@ from ktrdr.training.strategy.plain import LONGEST_KEY, MOST_LEVELS, MOST_VALUES,
 MOST_BYTES = 256 * 1024
 
 #: libyaml's parser where the wheel has it: ten times as fast.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _WORDS = {"": None, "~": None, "null": None, "true": True, "false": False}
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9_]*)")
@@ -46,7 +46,8 @@ def _decode(source: str | bytes) -> str:
         return source.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = source[: error.start].count(b"\n") + 1
-        raise _fault(f"line {line} holds bytes that are not UTF-8", "save the file as UTF-8") from error
+        at = (line, error.start - (source.rfind(b"\n", 0, error.start) + 1) + 1)
+        raise _fault(f"line {line} holds bytes that are not UTF-8", "save the file as UTF-8", at=at) from error
 
 
 def _read_json(text: str) -> object:
@@ -74,32 +75,51 @@ def _read_yaml(text: str) -> object:
     except (yaml.YAMLError, UnicodeEncodeError) as error:
         position = getattr(error, "position", None)
         character = getattr(error, "character", None)
+        at = _place_of(text, position) if isinstance(position, int) else None
         where = f" at character {position + 1}" if isinstance(position, int) else ""
         which = f" ({character!r})" if character is not None else ""
-        raise _fault(f"the text holds a character{where} that YAML does not allow{which}", "remove it") from error
+        raise _fault(
+            f"the text holds a character{where} that YAML does not allow{which}", "remove it", at=at
+        ) from error
 
 
 def _syntax_fault(text: str, error: yaml.MarkedYAMLError) -> InvalidInputError:
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line, mark.column) if mark else (0, 0)
+    at = (line + 1, column + 1)
     lines = text.splitlines()
     if line < len(lines) and lines[line][column : column + 1] == "\t":
-        return _fault(f"line {line + 1}, column {column + 1}: a tab is used for indentation", "indent with spaces")
+        return _fault(f"{_words(at)}: a tab is used for indentation", "indent with spaces", at=at)
     reason = " ".join(part for part in (error.context, error.problem) if part)
     if "nesting depth" in reason:  # of libyaml, which reads a thousand characters ahead of us
-        return _fault(f"line {line + 1}: the values are nested too deep", f"at most {MOST_LEVELS} levels")
-    return _fault(f"line {line + 1}, column {column + 1}: {reason}", "this place is not YAML")
+        return _fault(f"line {line + 1}: the values are nested too deep", f"at most {MOST_LEVELS} levels", at=at)
+    return _fault(f"{_words(at)}: {reason}", "this place is not YAML", at=at)
 
 
-def _fault(problem: str, fix: str, path: Path = ()) -> InvalidInputError:
-    return InvalidInputError([Fault(path, problem, fix)])
+def _fault(problem: str, fix: str, path: Path = (), *, at: tuple[int, int] | None = None) -> InvalidInputError:
+    return InvalidInputError([Fault(path, problem, fix, at)])
+
+
+def _fault_at(event: Any, problem: str, fix: str, path: Path = ()) -> InvalidInputError:
+    """The same, of the place where an event of the parser begins."""
+    at = (_line(event), int(event.start_mark.column) + 1)
+    return _fault(f"{_words(at)}: {problem}", fix, path, at=at)
+
+
+def _words(at: tuple[int, int]) -> str:
+    return f"line {at[0]}, column {at[1]}"
+
+
+def _place_of(text: str, position: int) -> tuple[int, int]:
+    before = text[:position]
+    return before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1
 
 
 class _Document:
     """Builds plain data from the parser's events, one document deep in memory and no deeper than allowed."""
 
     def __init__(self, text: str) -> None:
-        self._events = yaml.parse(text, Loader=_LOADER)
+        self._events = yaml.parse(text, Loader=LOADER)
         self._anchors: dict[str, tuple[object, int]] = {}
         self._count = 0
 
@@ -113,20 +133,20 @@ class _Document:
         next(self._events)
         extra = next(self._events)
         if isinstance(extra, yaml.DocumentStartEvent):
-            raise _fault(f"{_place(extra)}: a second document begins", "one strategy per file")
+            raise _fault_at(extra, "a second document begins", "one strategy per file")
         return document
 
     def _build(self, event: Any, path: Path) -> object:
         before = self._count
         self._count += 1
         if self._count > MOST_VALUES:
-            raise _fault(f"{_place(event)}: the document is too large", f"at most {MOST_VALUES} values", path[:3])
+            raise _fault_at(event, "the document is too large", f"at most {MOST_VALUES} values", path[:3])
         if len(path) > MOST_LEVELS:
-            raise _fault(f"{_place(event)}: the values are nested too deep", f"at most {MOST_LEVELS} levels", path[:3])
+            raise _fault_at(event, "the values are nested too deep", f"at most {MOST_LEVELS} levels", path[:3])
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, path)
         if event.tag is not None:
-            raise _fault(f"{_place(event)}: the tag {shown(event.tag)} is not allowed", "write the plain value", path)
+            raise _fault_at(event, f"the tag {shown(event.tag)} is not allowed", "write the plain value", path)
         value: object
         if isinstance(event, yaml.MappingStartEvent):
             value = self._mapping(path)
@@ -142,11 +162,11 @@ class _Document:
         """The anchored value, counted as often as it appears: a few lines could otherwise unfold into billions."""
         if event.anchor not in self._anchors:
             fix = "an anchor (&) must stand before its alias (*), not around it"
-            raise _fault(f"{_place(event)}: there is no anchor {shown(event.anchor)}", fix, path)
+            raise _fault_at(event, f"there is no anchor {shown(event.anchor)}", fix, path)
         value, size = self._anchors[event.anchor]
         self._count += size
         if self._count > MOST_VALUES:
-            raise _fault(f"{_place(event)}: the aliases unfold too far", f"at most {MOST_VALUES} values", path[:3])
+            raise _fault_at(event, "the aliases unfold too far", f"at most {MOST_VALUES} values", path[:3])
         return value
 
     def _sequence(self, path: Path) -> list[object]:
@@ -161,8 +181,8 @@ class _Document:
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             key = self._key(event, path)
             if key in mapping:
-                problem = f"{_place(event)}: the key {shown(key)} is given twice, first on line {lines[key]}"
-                raise _fault(problem, "keep one of the two", (*path, key))
+                problem = f"the key {shown(key)} is given twice, first on line {lines[key]}"
+                raise _fault_at(event, problem, "keep one of the two", (*path, key))
             lines[key] = _line(event)
             mapping[key] = self._build(next(self._events), (*path, key))
         return mapping
@@ -170,18 +190,14 @@ class _Document:
     def _key(self, event: Any, path: Path) -> str:
         if not isinstance(event, yaml.ScalarEvent) or event.tag is not None or not 1 <= len(event.value) <= LONGEST_KEY:
             fix = f"keys are text of 1 to {LONGEST_KEY} characters"
-            raise _fault(f"{_place(event)}: this key is not allowed", fix, path)
+            raise _fault_at(event, "this key is not allowed", fix, path)
         if event.value == "<<" and event.implicit[0]:
-            raise _fault(f"{_place(event)}: merge keys (<<) are not supported", "write the keys out", path)
+            raise _fault_at(event, "merge keys (<<) are not supported", "write the keys out", path)
         return str(event.value)
 
 
 def _line(event: Any) -> int:
     return int(event.start_mark.line) + 1
-
-
-def _place(event: Any) -> str:
-    return f"line {_line(event)}, column {event.start_mark.column + 1}"
 
 
 def _scalar(event: Any, path: Path) -> object:
@@ -197,5 +213,5 @@ def _scalar(event: Any, path: Path) -> object:
         if _NUMBER.fullmatch(text):
             return float(text.replace("_", ""))
     except ValueError as error:  # Python converts at most 4300 digits
-        raise _fault(f"{_place(event)}: the number has {len(text)} digits", "a shorter number", path) from error
+        raise _fault_at(event, f"the number has {len(text)} digits", "a shorter number", path) from error
     return float(text.replace(".", "")) if _NOT_FINITE.fullmatch(text) else text

@@ -1,19 +1,20 @@
-"""Each event of a job as one sentence for people. Imports the standard library only.
+"""Each event of a job as one sentence for people, and how numbers of seconds and of things are said.
 
-Reads the API's JSON, so an event of a newer service is shown by its name rather than refused.
+Imports the standard library only: the command line and the dashboard say it the same way. Reads the API's JSON, so an
+event of a newer service is shown by its name rather than refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
-
-from ktrdr.cli.output import seconds_text
 
 if TYPE_CHECKING:
     from ktrdr.api.views import EventView
 
-_OUTCOMES = {
+#: How a cancellation ended → in words.
+OUTCOMES = {
     "not_started": "before it started",
     "stopped": "stopped on request",
     "killed": "its process did not react and was ended",
@@ -21,6 +22,10 @@ _OUTCOMES = {
     "failed": "it broke after the request",
     "worker_lost": "its worker was lost after the request",
 }
+
+
+#: How a firing came about → in words.
+FIRINGS = {"due": "fired in time", "catch_up": "made up", "now": "fired on request"}
 
 
 def sentence(event: EventView) -> str:
@@ -53,7 +58,7 @@ def sentence(event: EventView) -> str:
         case "CancellationRequested":
             return f"{data['by']} asked to cancel it" + (f": {data['reason']}" if data["reason"] else "")
         case "JobCancelled":
-            return f"cancelled: {_OUTCOMES.get(data['outcome'], data['outcome'])}{_after_request(data)}"
+            return f"cancelled: {OUTCOMES.get(data['outcome'], data['outcome'])}{_after_request(data)}"
         case "LeaseExpired":
             return f"worker {data['worker']} was not heard of any more"
         case "JobRequeued":
@@ -63,7 +68,42 @@ def sentence(event: EventView) -> str:
         case "JobCompleted":
             epochs = f"{data['epochs_trained']} epochs, the best was {data['best_epoch']}"
             return f"completed after {epochs}; model {data['model_digest'][:12]}"
+        case "ScheduleCreated" | "ScheduleChanged":
+            done = "created" if event["type"] == "ScheduleCreated" else "changed"
+            return f"the schedule was {done}: {timing_text(data['definition'])}"
+        case "SchedulePaused":
+            return "the schedule was paused" + (f": {data['reason']}" if data["reason"] else "")
+        case "ScheduleResumed":
+            return "the schedule goes on"
+        case "ScheduleDeleted":
+            return "the schedule was deleted"
+        case "ScheduleFired":
+            return f"{FIRINGS.get(data['how'], data['how'])} for {clock_text(data['due_at'])}: job {data['job_id']}"
+        case "FiringSkipped":
+            until = f" to {clock_text(data['until'])}" if data["count"] > 1 else ""
+            what = f"{counted(data['count'], 'firing')} skipped, due {clock_text(data['due_at'])}{until}"
+            return f"{what}: {data['detail']}"
+        case "SettingChanged":
+            what = "went back to its default" if data["value"] is None else f"was set to {data['value']}"
+            return f"the setting {data['name']} {what}"
+        case "TokenCreated":
+            until = f", until {data['expires_at']}" if data["expires_at"] else ""
+            return f"the token {data['name']} was made: it may {', '.join(data['scopes'])}{until}"
+        case "TokenRevoked":
+            return "the token was revoked" + (f": {data['reason']}" if data["reason"] else "")
     return event["type"]
+
+
+def timing_text(definition: Mapping[str, Any]) -> str:
+    """When a schedule is due: `0 6 * * mon-fri in Europe/Berlin`, `every 6h`."""
+    if definition["every"]:
+        return f"every {definition['every']}"
+    return f"{definition['cron']} in {definition['timezone']}"
+
+
+def clock_text(instant: str) -> str:
+    """A moment of the log, to the second, in UTC."""
+    return f"{instant[:10]} {instant[11:19]} UTC"
 
 
 def losses(data: Mapping[str, Any]) -> str:
@@ -77,6 +117,28 @@ def losses(data: Mapping[str, Any]) -> str:
 def words(name: str) -> str:
     """`train_model` as people read it."""
     return name.replace("_", " ")
+
+
+def seconds_text(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def counted(number: int, word: str) -> str:
+    """`one job`, `2 jobs`, `12,000 jobs`."""
+    return f"one {word}" if number == 1 else f"{number:,} {word}s"
+
+
+def seconds_between(first: str, last: str) -> float:
+    """The time from one moment of the log to another."""
+    return (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
 
 
 def _origin(data: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import subprocess
@@ -30,7 +31,7 @@ def opened_browser(profile: Path) -> Iterator[Browser]:
     try:
         port_file = profile / "DevToolsActivePort"
         port, path = wait_until(lambda: port_file.exists() and _two_lines(port_file))
-        with connect(f"ws://127.0.0.1:{port}{path}", max_size=None) as socket:
+        with connect(f"ws://127.0.0.1:{port}{path}", max_size=None, open_timeout=PATIENCE_SECONDS) as socket:
             yield Browser(socket)
     finally:
         process.terminate()
@@ -51,12 +52,24 @@ class Browser:
         self._session = {"sessionId": session}
         for domain in ("Page", "Runtime", "Log", "DOM"):
             self._call(f"{domain}.enable")
+        self._resize(1280, 900)
 
-    def open(self, page: Path) -> None:
-        """Opens a file and waits until it is there."""
+    def open(self, page: Path | str) -> None:
+        """Opens a file, or an address, and waits until it is there."""
         self.complaints.clear()
-        self._call("Page.navigate", url=page.as_uri())
-        wait_until(lambda: self.run("document.readyState === 'complete' && location.protocol === 'file:'"))
+        address = page.as_uri() if isinstance(page, Path) else page
+        self.run("window.isOld = true")
+        self._call("Page.navigate", url=address)
+        self.wait_for("!window.isOld && document.readyState === 'complete'")
+
+    def wait_for(self, expression: str) -> Any:
+        """What an expression gives, once that is true; the page may be left for another one meanwhile."""
+
+        def found() -> Any:
+            answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+            return None if "exceptionDetails" in answer else answer["result"].get("value")
+
+        return wait_until(found)
 
     def run(self, expression: str) -> Any:
         """What an expression gives in the page, as plain data; a promise is waited for."""
@@ -68,6 +81,62 @@ class Browser:
         """The text that is shown of an element."""
         found: str = self.run(f"document.querySelector({json.dumps(selector)}).innerText")
         return found
+
+    def click(self, selector: str) -> None:
+        """Clicks with the mouse, in the middle of the first such element that is shown."""
+        place = self.run(
+            f"""(() => {{
+                const found = [...document.querySelectorAll({json.dumps(selector)})];
+                const element = found.find((one) => one.checkVisibility());
+                element.scrollIntoView({{ block: "center", behavior: "instant" }});
+                const box = element.getBoundingClientRect();
+                return [box.x + box.width / 2, box.y + box.height / 2];
+            }})()"""
+        )
+        for kind in ("mousePressed", "mouseReleased"):
+            self._call("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
+
+    def focus(self, selector: str) -> None:
+        self.run(f"document.querySelector({json.dumps(selector)}).focus()")
+
+    def type(self, text: str) -> None:
+        """Types where the focus is."""
+        self._call("Input.insertText", text=text)
+
+    def press(self, key: str, code: int, *, times: int = 1, text: str = "") -> None:
+        """Presses a key: its name, its number, and the character that it writes."""
+        key_of = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        for _ in range(times):
+            self._call("Input.dispatchKeyEvent", type="keyDown", **key_of, **({"text": text} if text else {}))
+            self._call("Input.dispatchKeyEvent", type="keyUp", **key_of)
+
+    def press_enter(self) -> None:
+        self.press("Enter", 13, text="\r")
+
+    def press_tab(self) -> None:
+        self.press("Tab", 9)
+
+    def show_as(self, *, width: int = 1280, height: int = 900, theme: str = "light") -> None:
+        """As a screen so large shows it, to someone who likes it light or dark."""
+        self._resize(width, height)
+        features = [{"name": "prefers-color-scheme", "value": theme}]
+        self._call("Emulation.setEmulatedMedia", features=features)
+
+    def switch_scripts(self, *, on: bool) -> None:
+        """Lets pages run their scripts, or not; counts from the next page."""
+        self._call("Emulation.setScriptExecutionDisabled", value=not on)
+
+    def screenshot(self, file: Path) -> None:
+        """The whole page as a PNG."""
+        size = self._call("Page.getLayoutMetrics")["cssContentSize"]
+        clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], 12_000), "scale": 1}
+        shot = self._call("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
+        file.write_bytes(base64.b64decode(shot["data"]))
+
+    def _resize(self, width: int, height: int) -> None:
+        self._call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
 
     def choose(self, selector: str, files: Sequence[Path]) -> None:
         """Chooses files as a person does."""

@@ -83,18 +83,27 @@ class Browser:
         return found
 
     def click(self, selector: str) -> None:
-        """Clicks with the mouse, in the middle of the first such element that is shown."""
-        place = self.run(
+        """Clicks the first such element that is shown, in its middle, where nothing else may lie over it."""
+        said = self.run(
             f"""(() => {{
                 const found = [...document.querySelectorAll({json.dumps(selector)})];
                 const element = found.find((one) => one.checkVisibility());
+                if (element === undefined) return "nothing to click";
                 element.scrollIntoView({{ block: "center", behavior: "instant" }});
                 const box = element.getBoundingClientRect();
-                return [box.x + box.width / 2, box.y + box.height / 2];
+                const hit = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+                if (!element.contains(hit)) return `${{hit?.outerHTML.slice(0, 200)}} lies over it`;
+                element.click();  // at once: the page may be moving
+                return "";
             }})()"""
         )
-        for kind in ("mousePressed", "mouseReleased"):
-            self._call("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
+        assert said == "", f"{selector}: {said}"
+
+    def click_through(self, selector: str) -> None:
+        """Clicks what leads to another page, and waits until that is there."""
+        self.run("window.isOld = true")
+        self.click(selector)
+        self.wait_for("!window.isOld && document.readyState === 'complete'")
 
     def focus(self, selector: str) -> None:
         self.run(f"document.querySelector({json.dumps(selector)}).focus()")

@@ -33,7 +33,7 @@ def picture(board: Board, height: int | None = None) -> list[Line]:
     room = max(3, height - len(lines)) if height else 10
     told = list(board.told)[-room:]
     lines += [
-        [(f"{local_time(one.recorded_at)[11:]}  ", "dim"), (f"{one.job_id[-_SHORT_ID:]}  ", "cyan"), (one.words, "")]
+        [(f"{local_time(one.recorded_at)[11:]}  ", "dim"), (f"{_short(one.job_id)}  ", "cyan"), (one.words, "")]
         for one in told
     ]
     return lines if told else [*lines, [("nothing has happened since this began", "dim")]]
@@ -69,6 +69,11 @@ def _worker(worker: WorkerView, busy: int) -> Line:
     state = (worker["state"], _WORKER_STYLES.get(worker["state"], ""))
     about = f"  {worker['kind']}, {worker['device'] or 'no device yet'}, {slots}"
     return [(worker["name"], "bold"), ("  ", ""), state, (about, "dim")]
+
+
+def _short(stream: str) -> str:
+    """The end of a job's id, which is random; what the service itself is called by, whole."""
+    return stream if ":" in stream else stream[-_SHORT_ID:]
 
 
 def _job(board: Board, job: JobView) -> Line:

@@ -79,7 +79,7 @@ def _greeting(url: str, settings: Settings, processes: dict[str, int]) -> str:
     return "\n".join(
         [
             f"ktrdr {__version__} is up",
-            f"  API      {url}   (what it can do: {url}/openapi.json)",
+            f"  open     {url}   (the API: {url}/docs)",
             f"  data     {settings.home}",
             f"  parts    {', '.join(f'{name} ({pid})' for name, pid in processes.items())}",
             f"  try      {elsewhere}ktrdr data import --sample",

@@ -58,8 +58,8 @@ def test_three_jobs_lie_over_each_other(service: RunningService, browser: Browse
 
 def test_one_cause_can_be_tried_alone(service: RunningService, browser: Browser, three: list[str]) -> None:
     browser.open(comparison(service, *three, pair="AC"))
-    browser.click("#why .causes button")
-    browser.wait_for("document.querySelectorAll('.compared article').length === 4")
+    browser.click_through("#why .causes button")
+    assert browser.run("document.querySelectorAll('.compared article').length") == 4
     assert texts(browser, "#why h2") == ["Why D differs from A"]
     tried = browser.run("document.querySelector('.compared article:last-child a').pathname").removeprefix("/jobs/")
     assert service.wait_for(tried)["seed"] == 4
@@ -161,7 +161,7 @@ def test_from_the_form_to_the_page_of_the_job(service: RunningService, browser: 
     browser.click("input[value=IBM]")
     browser.focus("#seed")
     browser.type("11")
-    browser.click("button.primary")
+    browser.click_through("button.primary")
     browser.wait_for("location.pathname.startsWith('/jobs/') && document.readyState === 'complete'")
     job = service.client.job(browser.run("location.pathname").removeprefix("/jobs/"))
     assert (job["name"], job["symbols"], job["seed"]) == ("my_strategy", ["IBM"], 11)
@@ -181,9 +181,9 @@ def test_the_workers_and_why_a_job_waits(service: RunningService, browser: Brows
 def test_signing_and_verifying_from_the_page(service: RunningService, browser: Browser, three: list[str]) -> None:
     browser.open(f"{service.url}/audit")
     browser.wait_for("document.querySelectorAll('.events tbody tr').length === 30")
-    browser.click("form[action='/audit/sign'] button")
-    browser.wait_for("/are signed/.test(document.getElementById('signed')?.innerText)")
-    browser.click("form[action='/audit/verify'] button")
+    browser.click_through("form[action='/audit/sign'] button")
+    assert "are signed" in browser.text("#signed")
+    browser.click_through("form[action='/audit/verify'] button")
     browser.wait_for("document.querySelector('.verification .note.good') !== null")
     assert "nothing is missing or changed" in browser.text(".verification")
 

@@ -104,7 +104,7 @@ def test_someone_new_sees_a_strategy_learn_after_one_click(own_service: RunningS
     own_service.start("serve", "worker")
     browser.open(own_service.url)
     assert "Nothing was trained yet" in browser.text("main")
-    browser.click("#begin")
+    browser.click_through("#begin")
     browser.wait_for("document.getElementById('job-state')?.dataset.status === 'completed'")
     browser.wait_for("document.querySelectorAll('#chart-loss canvas').length === 1")
     browser.wait_for("document.querySelector('#report #worth-title') !== null")

@@ -46,7 +46,7 @@ def test_a_schedule_is_made_while_one_sees_when_it_is_due(schedules: RunningServ
     browser.wait_for("document.getElementById('preview-fault').textContent.includes('no number from 0 to 23')")
     assert browser.run("document.querySelectorAll('#preview-moments li').length") == 0
     fill(browser, cron="0 6 31 12 *", name="yearly", symbols="AAPL, IBM", window="3650d")
-    browser.click("#new-schedule button.primary")
+    browser.click_through("#new-schedule button.primary")
     browser.wait_for("location.pathname === '/schedules/yearly' && document.readyState === 'complete'")
     assert "0 6 31 12 * in Europe/Berlin" in browser.text(".page-head")
     assert "It was not due yet." in browser.text("[data-part=firings]")
@@ -60,14 +60,14 @@ def test_it_is_paused_fired_and_deleted_from_its_page(schedules: RunningService,
     browser.open(f"{schedules.url}/schedules/manual")
     browser.focus("#reason")
     browser.type("holidays")
-    browser.click("#pause")
+    browser.click_through("#pause")
     browser.wait_for("document.getElementById('resume') !== null && document.readyState === 'complete'")
     assert "holidays" in browser.text("[data-part=next]")
     # What others do is seen without loading the page again.
     browser.wait_for("document.getElementById('live-state').textContent === 'live'")
     schedules.client.resume_schedule("manual")
     browser.wait_for("document.getElementById('pause') !== null")
-    browser.click("#fire")
+    browser.click_through("#fire")
     browser.wait_for("location.pathname.startsWith('/jobs/') && document.readyState === 'complete'")
     (job,) = schedules.client.jobs(label=["schedule=manual"])
     assert browser.run("location.pathname") == f"/jobs/{job['id']}"
@@ -75,7 +75,7 @@ def test_it_is_paused_fired_and_deleted_from_its_page(schedules: RunningService,
     browser.open(f"{schedules.url}/schedules/manual")
     assert "fired on request" in browser.text("[data-part=firings]")
     browser.click("#deleting summary")
-    browser.click("#delete")
+    browser.click_through("#delete")
     browser.wait_for("location.pathname === '/schedules' && document.readyState === 'complete'")
     assert schedules.client.schedules() == []
 

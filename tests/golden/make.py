@@ -1,10 +1,10 @@
 """Records the golden logs of this version: `python tests/golden/make.py 0.2.0` writes tests/golden/0.2.0/.
 
 Run once for each release, and whenever an event gets a new schema; what was recorded is never made again. (Before the
-first release EpochFinished had schema 1: `before-0.1.0`.) One log is of
-a real service that trains, loses a worker, fails and cancels; the other is of simulated services, whose faults lead to
-everything that can be recorded. A line is the canonical JSON of one event, the very bytes that the tree is over.
-`digests.json` says what each log adds up to.
+first release EpochFinished had schema 1: `before-0.1.0-epochs`, and then JobSubmitted: `before-0.1.0-traces`.) One log
+is of a real service that trains, loses a worker, fails and cancels, with settings, schedules and tokens; the other is
+of simulated services, whose faults lead to everything that can be recorded of jobs. A line is the canonical JSON of
+one event, the very bytes that the tree is over. `digests.json` says what each log adds up to.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import gzip
 import json
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,7 @@ from ktrdr.jobs.canonical import dumps
 from ktrdr.jobs.codec import envelope
 from ktrdr.jobs.events import Instant, Position, Recorded
 from ktrdr.store import open_store
+from ktrdr.store.tokens import create_token, revoke_token
 
 FOLDER = Path(__file__).parent
 #: As many as it takes for every way to end.
@@ -58,6 +61,7 @@ def record_service(folder: Path) -> list[Recorded]:
         client.cancel(queued, reason="no longer wanted")
         client.cancel(running, reason="wrong symbol: Zürich \N{GRINNING FACE}")
         service.wait_for(running)
+        _change_the_service(service)
         service.stop("worker")
     finally:
         service.close()
@@ -67,6 +71,33 @@ def record_service(folder: Path) -> list[Recorded]:
         return [event.recorded for event in reader.all_events()]
     finally:
         reader.close()
+
+
+def _change_the_service(service: RunningService) -> None:
+    """Everything that can be recorded of the service itself."""
+    client = service.client
+    client.change_settings({"fair_by": "desk", "caps": {"desk=rates": 2}})
+    client.change_settings({"caps": None})
+    job = {"strategy": short(1), "symbols": ["IBM"]}
+    client.create_schedule("often", job, every="1s", overlap="skip", window="1095d", window_ends="last_bar")
+    wait_until(lambda: "ScheduleFired" in _types_of(service, "schedule:often"))
+    client.pause_schedule("often", reason="enough")
+    time.sleep(2.5)  # so that something falls due meanwhile
+    client.resume_schedule("often")
+    wait_until(lambda: "FiringSkipped" in _types_of(service, "schedule:often"))
+    client.pause_schedule("often", reason="")
+    client.change_schedule("often", job, cron="0 6 * * mon", timezone="Europe/Berlin", seed="firing")
+    client.resume_schedule("often")
+    service.wait_for(client.fire_schedule("often")["id"])
+    client.delete_schedule("often")
+    with closing(open_store(service.home).open_log()) as log:
+        create_token(log, "golden", scopes=["read", "submit"], expires_at=None, actor="cli:test")
+        revoke_token(log, "golden", reason="only for this log", actor="cli:test")
+
+
+def _types_of(service: RunningService, stream: str) -> set[str]:
+    found = service.client.all_events()
+    return {event["type"] for event in found if event["job_id"] == stream}
 
 
 def record_simulations() -> list[str]:

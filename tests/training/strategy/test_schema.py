@@ -93,7 +93,8 @@ def test_what_the_schema_rejects_the_validator_rejects_in_strict_mode(place: tup
 def test_a_wrong_type_range_or_word_is_rejected_by_both(place: tuple[Any, Any], value: Any) -> None:
     document = _replaced(*place, value)
     judged = [fault for fault in _faults(document) if any(words in fault.problem for words in JUDGED)]
-    if any(fault.path[: len(place[1])] == place[1] for fault in judged):
+    is_whole = isinstance(value, float) and value.is_integer()  # to JSON Schema, 1e9 is an integer
+    if any(fault.path[: len(place[1])] == place[1] for fault in judged) and not is_whole:
         assert not _accepts(document), [str(fault) for fault in judged]
 
 

@@ -6,8 +6,11 @@ Imports the standard library only. Where the prices are from: PROVENANCE.md besi
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from string import Template
+from types import MappingProxyType
 from typing import Literal
 
 __all__ = ["SCHEMA_PATH", "prices", "renamed", "starter", "strategies"]
@@ -39,11 +42,12 @@ def prices() -> bytes:
     return (files(__name__) / "prices.csv.gz").read_bytes()
 
 
-def strategies() -> dict[str, str]:
+@cache
+def strategies() -> Mapping[str, str]:
     """Name → text of the sample strategy files, in the order of their names."""
     folder = files(__name__) / "strategies"
     found = {file.name.removesuffix(".yaml"): file.read_text("utf-8") for file in folder.iterdir()}
-    return dict(sorted(found.items()))
+    return MappingProxyType(dict(sorted(found.items())))
 
 
 def starter(name: str, model: Literal["mlp", "lstm", "gru"], *, schema: str) -> str:

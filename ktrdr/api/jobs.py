@@ -82,7 +82,7 @@ async def submit(request: Request) -> Response:
 
     asked, digest = await read_json_and_digest(request, JobRequest, faults_of_meaning)
     state = await submit_asked(request, asked, key=key, digest=digest)
-    return await answer_submission(request, state, f"{request.url.path}/{state.job_id}")
+    return await answer_submission(request, state, f"{request.scope['path']}/{state.job_id}")
 
 
 async def submit_asked(request: Request, asked: JobRequest, *, key: str | None = None, digest: str = "") -> JobState:

@@ -109,13 +109,16 @@ def resolve(request: Request, asked: JobRequest, *, key: str | None = None, dige
 
 
 async def answer_submission(request: Request, state: JobState, location: str) -> Response:
-    """202 with the job, or 200 once it has ended, for those who would rather wait for that."""
+    """202 with the job, or 200 once it has ended, for those who would rather wait for that.
+
+    A repeated request is answered like the first one, 202, however far its job is by now.
+    """
     headers = {"Location": location}
     if seconds := wait_seconds(request):
         state = await wait_for_job(request, context_of(request), state.job_id, seconds, _has_ended)
         headers |= applied(seconds)
-    if state.status.is_final:
-        return JSONResponse(job_view(state), 200, headers)
+        if state.status.is_final:
+            return JSONResponse(job_view(state), 200, headers)
     return JSONResponse(job_view(state), 202, headers | RETRY_AFTER)
 
 

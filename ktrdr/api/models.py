@@ -48,7 +48,7 @@ class PredictRequest(Body):
 
     symbol: str | None = Field(None, max_length=64, description="Its newest stored prices.")
     bars: list[Bar] | None = Field(
-        None, max_length=100_000, description="Of the base timeframe, oldest first, warm-up included."
+        None, min_length=1, max_length=100_000, description="Of the base timeframe, oldest first, warm-up included."
     )
     last: int = Field(1, ge=1, le=10_000, description="How many of the newest bars to predict at.")
 

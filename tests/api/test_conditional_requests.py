@@ -10,6 +10,7 @@ import httpx2
 import pytest
 import yaml
 from running_service import RunningService
+from strategies import short
 
 from ktrdr import sample
 from ktrdr.jobs.identity import is_job_id
@@ -219,3 +220,16 @@ def test_whoever_waits_is_answered_when_the_service_stops(own_service: RunningSe
     assert own_service.stop("serve") == 0
     waiting.join()
     assert (answers[0].status_code, answers[0].json()["status"]) == (200, "queued")
+
+
+def test_a_repeated_submission_is_answered_like_the_first_although_its_job_has_ended(service: RunningService) -> None:
+    body = {"strategy": short(1), "symbols": ["IBM"]}
+    key = {"Idempotency-Key": "repeated-after-the-end"}
+    first = service.http.post("/jobs", json=body, headers=key)
+    service.wait_for(first.json()["id"], "completed")
+    again = service.http.post("/jobs", json=body, headers=key)
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert again.json()["id"] == first.json()["id"]
+    assert again.headers["location"] == first.headers["location"]
+    waited = service.http.post("/jobs", json=body, headers={**key, "Prefer": "wait=1"})
+    assert (waited.status_code, waited.json()["status"]) == (200, "completed")

@@ -214,3 +214,9 @@ def test_the_service_is_ready_and_counts_its_jobs(service: RunningService, finis
     assert answer.status_code == 200
     assert answer.json()["jobs"]["completed"] >= 1
     assert answer.json()["position"] >= finished["position"]
+
+
+def test_to_predict_from_no_bars_at_all_is_refused(service: RunningService, finished: dict[str, Any]) -> None:
+    answer = service.http.post(f"/jobs/{finished['id']}/predict", json={"bars": []})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["path"] == "bars"

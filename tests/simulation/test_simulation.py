@@ -19,10 +19,10 @@ from simulation.run import main
 from simulation.service import simulate
 
 #: As many as a test run has time for; `.ci/run` goes through 10,000.
-SEEDS, CHUNK = 800, 100
+SEEDS, CHUNK = 200, 50
 #: Every planted fault must be found within so many seeds.
 SEEDS_PER_MUTANT = 600
-SEEDS_IN_STORE, STORE_CHUNK = 200, 20
+SEEDS_IN_STORE, STORE_CHUNK = 80, 20
 _MEMORY = Path("/dev/shm")
 
 
@@ -49,7 +49,7 @@ def test_the_story_of_a_seed_can_be_read(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_the_rules_of_the_storm_hold_in_simulated_logs() -> None:
-    for seed in range(150):
+    for seed in range(50):
         assert check_log(simulate(seed).log) == [], f"seed {seed}"
 
 

@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,10 @@ def opened_browser(profile: Path) -> Iterator[Browser]:
         process.wait(PATIENCE_SECONDS)
 
 
+class PageLeftError(Exception):
+    """The page was left for another one before it could answer."""
+
+
 class Browser:
     """One page, led through the DevTools."""
 
@@ -66,7 +70,10 @@ class Browser:
         """What an expression gives, once that is true; the page may be left for another one meanwhile."""
 
         def found() -> Any:
-            answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+            try:
+                answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+            except PageLeftError:
+                return None
             return None if "exceptionDetails" in answer else answer["result"].get("value")
 
         return wait_until(found)
@@ -102,7 +109,8 @@ class Browser:
     def click_through(self, selector: str) -> None:
         """Clicks what leads to another page, and waits until that is there."""
         self.run("window.isOld = true")
-        self.click(selector)
+        with suppress(PageLeftError):  # it was clicked
+            self.click(selector)
         self.wait_for("!window.isOld && document.readyState === 'complete'")
 
     def focus(self, selector: str) -> None:
@@ -159,7 +167,8 @@ class Browser:
         while True:
             message = json.loads(self._socket.recv(timeout=PATIENCE_SECONDS))
             if message.get("id") == self._number:
-                assert "error" not in message, message["error"]
+                if "error" in message:
+                    raise PageLeftError(message["error"])
                 result: dict[str, Any] = message["result"]
                 return result
             if message.get("method") in ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown"):

@@ -13,10 +13,10 @@ from typing import Any
 from pydantic import ValidationError
 from starlette.requests import Request
 
-from ktrdr.api.context import context_of, traceparent_of
 from ktrdr.api.dashboard.forms import Form
+from ktrdr.api.jobs import resolve
 from ktrdr.api.requests import faults_of
-from ktrdr.api.submissions import JobRequest, prepare
+from ktrdr.api.submissions import JobRequest
 from ktrdr.jobs.events import JobSubmitted
 from ktrdr.training.faults import Fault, InvalidInputError
 from ktrdr.training.strategy.parse import Parsed, parse
@@ -165,18 +165,9 @@ def _labels(text: str, faults: list[Fault]) -> dict[str, str]:
 
 
 def _prepare(request: Request, asked: JobRequest, typed: Typed, digest: str) -> JobSubmitted:
-    context = context_of(request)
     # The same form with something changed is another request.
     key = f"form-{typed.key[:64]}-{digest[:16]}" if typed.key and digest else None
-    return prepare(
-        asked,
-        digest,
-        key,
-        traceparent=traceparent_of(request),
-        default_target=context.settings.default_target,
-        reader=context.reader,
-        cache=context.strategies,
-    )
+    return resolve(request, asked, key=key, digest=digest)
 
 
 def _placed(fault: Fault, places: Mapping[tuple[str | int, ...], Place]) -> Mapping[str, Any]:
